@@ -1,0 +1,86 @@
+//! Every number of the broker, with its reason.
+
+use std::time::Duration;
+
+/// Bytes of a URL. Servers refuse longer ones (8 kB is common); twice that is no one's need.
+pub(super) const URL_BYTES: usize = 16 * 1024;
+
+/// Fields in a request. Servers stop at about 100.
+pub(super) const HEADERS: usize = 100;
+
+/// Bytes of all names and values of a request. Servers stop at 8 to 64 kB.
+pub(super) const HEADER_BYTES: usize = 64 * 1024;
+
+/// Bytes of an idempotency key. APIs that have one stop at 255.
+pub(super) const IDEMPOTENCY_KEY_BYTES: usize = 255;
+
+/// Bytes of a request's body, which is held in memory so that it can be sent again.
+pub const REQUEST_BODY: usize = 32 * 1024 * 1024;
+
+/// Bytes of an answer's body, which is held in memory until the guest takes it.
+pub const ANSWER_BODY: usize = 32 * 1024 * 1024;
+
+/// Bytes of an answer's head: far above what servers send, far below what would hurt.
+pub(super) const ANSWER_HEAD: usize = 128 * 1024;
+
+/// Fields in an answer.
+pub(super) const ANSWER_HEADERS: usize = 256;
+
+/// Bytes of a token endpoint's answer. Tokens have a few kB; some answers carry a profile beside.
+pub(super) const TOKEN_ANSWER: usize = 256 * 1024;
+
+/// Requests of one connector that are on the wire at the same time. With `ANSWER_BODY` it is what
+/// bounds the memory of answers.
+pub(super) const IN_FLIGHT: usize = 64;
+
+/// The time for a look-up of a name. A resolver asks a second server after 5 seconds.
+pub(super) const RESOLVE: Duration = Duration::from_secs(8);
+
+/// The time for look-up, connection and TLS together: a lost packet or two, no more.
+pub(super) const CONNECT: Duration = Duration::from_secs(15);
+
+/// How long one address is tried alone before the next one is tried beside it (RFC 8305).
+pub(super) const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// Addresses of one name that are dialled. All are checked.
+pub(super) const ADDRESSES: usize = 8;
+
+/// The time for one attempt of a request that sets no time limit of its own.
+pub(super) const ATTEMPT: Duration = Duration::from_secs(60);
+
+/// The time for all attempts and pauses of a request that sets no time limit of its own.
+pub(super) const TOTAL: Duration = Duration::from_secs(180);
+
+/// The longest time limit that a request can have: that of the platform's own client.
+pub(super) const LONGEST_TOTAL: Duration = Duration::from_secs(30 * 60);
+
+/// The time for a request to a token endpoint: what the Node SDK gives it.
+pub(super) const TOKEN_REQUEST: Duration = Duration::from_secs(60);
+
+/// The time for saving a refreshed token. Past it the token is used all the same, because the old
+/// one may have ended with the refresh.
+pub(super) const SAVE_TOKEN: Duration = Duration::from_secs(10);
+
+/// The pause after a token request that failed: calls in between get the same error.
+pub(super) const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a request is sent unless it says otherwise: the platform's tutorial.
+pub(super) const ATTEMPTS: u32 = 3;
+
+/// How often a request is sent at most, whatever it says.
+pub(super) const MOST_ATTEMPTS: u32 = 10;
+
+/// The first pause: the platform's tutorial. Each further one is twice as long.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause that we choose ourselves. A server may ask for more.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What is added to a pause at most, as a part of it, so that clients do not return in step.
+pub(super) const JITTER: f64 = 0.3;
+
+/// How long an idle connection is kept. Servers commonly close theirs after 60 to 75 seconds.
+pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(50);
+
+/// Idle connections kept for one origin.
+pub(super) const IDLE_PER_ORIGIN: usize = 32;

@@ -1,0 +1,106 @@
+//! The one record that each request leaves, however it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use url::Url;
+
+use super::limits::URL_BYTES;
+use super::request::{Error, Request, Response, Scope};
+use crate::events::{Event, Events, RequestRecord};
+
+/// Counts along with a request, and tells the record when it is dropped: a request whose call was
+/// cancelled leaves one, too.
+pub(super) struct Tally {
+    record: RequestRecord,
+    gave_up: Option<String>,
+    events: Events,
+    since: Instant,
+}
+
+impl Tally {
+    pub fn new(connector: Arc<str>, events: Events, request: &Request, scope: &Scope) -> Self {
+        let record = RequestRecord {
+            at: SystemTime::now(),
+            connector,
+            call: scope.call.clone(),
+            method: shown_method(&request.method),
+            url: shown_url(&request.url),
+            status: None,
+            error: Some("given up before the answer came".into()),
+            attempts: 0,
+            bytes_out: 0,
+            bytes_in: 0,
+            took: Duration::ZERO,
+        };
+        Self { record, gave_up: None, events, since: Instant::now() }
+    }
+
+    /// Counts an attempt that sends so many bytes.
+    pub fn attempt(&mut self, bytes: usize) {
+        self.record.attempts += 1;
+        self.record.bytes_out += bytes as u64;
+    }
+
+    /// Remembers why a bad answer was taken for good.
+    pub fn gave_up(&mut self, why: String) {
+        self.gave_up = Some(why);
+    }
+
+    /// Counts the bytes of an answer's body.
+    pub fn received(&mut self, bytes: usize) {
+        self.record.bytes_in += bytes as u64;
+    }
+
+    /// Ends the request.
+    pub fn end(mut self, outcome: &Result<Response, Error>) {
+        self.record.status = outcome.as_ref().ok().map(|answer| answer.status);
+        self.record.error = match outcome {
+            Ok(_) => self.gave_up.take(),
+            Err(error) => Some(error.to_string()),
+        };
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let mut record = self.record.clone();
+        record.at = SystemTime::now();
+        record.took = self.since.elapsed();
+        self.events.tell(Event::Request(record));
+    }
+}
+
+fn shown_method(method: &str) -> String {
+    method.chars().take(20).collect::<String>().to_ascii_uppercase()
+}
+
+/// Scheme, host, port and path: people put secrets into all the rest.
+fn shown_url(text: &str) -> String {
+    let parsed = (text.len() <= URL_BYTES).then(|| Url::parse(text).ok()).flatten();
+    match parsed {
+        Some(url) if url.has_host() => {
+            format!("{}{}", url.origin().ascii_serialization(), url.path())
+        }
+        _ => "(no URL)".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_shows_no_more_of_a_url_than_its_path() {
+        for (text, expected) in [
+            ("https://a.example/x/y?key=s#f", "https://a.example/x/y"),
+            ("https://user:s@a.example:8443/", "https://a.example:8443/"),
+            ("http://2130706433", "http://127.0.0.1/"),
+            ("data:text/plain,s", "(no URL)"),
+            ("not a URL with s", "(no URL)"),
+        ] {
+            assert_eq!(shown_url(text), expected, "{text}");
+        }
+    }
+}

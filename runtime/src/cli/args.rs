@@ -1,0 +1,257 @@
+//! What can be written on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+use crate::broker::Policy;
+use crate::connector::Limits;
+
+/// Run ALOMA connectors that nobody has to trust.
+///
+/// A connector is one .wasm file. It runs in a sandbox: no files, no environment, no network but
+/// what you grant. Start with `aloma-wasm new my-connector`, or look at a file that you were given
+/// with `aloma-wasm inspect connector.wasm`.
+#[derive(Debug, Parser)]
+#[command(name = "aloma-wasm", version, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Run(Run),
+    Call(Call),
+    Inspect(Inspect),
+    Keys(Keys),
+    Workspace(Workspace),
+    New(New),
+}
+
+/// Join connectors to their workspace and run them
+///
+/// With REGISTRATION_TOKEN in the environment or in .env the connector joins the workspace of the
+/// ALOMA platform. Without one, an embedded workspace is started on this machine; its web page shows
+/// the connectors, their configuration, their actions and what they do.
+///
+/// Ctrl-C or SIGTERM ends it: calls under way are finished and answered first.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm run hello.wasm
+  aloma-wasm run users.wasm --allow https://api.example.com
+  aloma-wasm run users.wasm --allow-private http://127.0.0.1:8080 \\
+    --config BASE_URL=http://127.0.0.1:8080
+  REGISTRATION_TOKEN=… aloma-wasm run users.wasm --env-file production.env
+
+Environment (also read from .env): REGISTRATION_TOKEN or REGISTRATION_KEY, PRIVATE_KEY, PUBLIC_KEY,
+CONNECTOR_ID, HOSTNAME, DEPLOYMENT, DEVICE_ENDPOINT, WEBSOCKET_ENDPOINT, LOG_LEVEL, OAUTH_CLIENT_ID,
+OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE, and a variable for each
+configuration field of the connector.")]
+pub(super) struct Run {
+    /// The connectors' component files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub connector: Connector,
+    #[command(flatten)]
+    pub local: Local,
+}
+
+/// Call one action and print its result
+///
+/// Needs no workspace. The result is JSON on standard output, and nothing else is; logs and errors
+/// go to standard error. Exit code 1 when the action failed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm call hello.wasm hello
+  aloma-wasm call users.wasm getUser '{\"userId\":\"7\"}' --allow https://api.example.com
+  echo '{\"name\":\"Ann\"}' | aloma-wasm call hello.wasm hello -")]
+pub(super) struct Call {
+    /// The connector's component file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The action's name
+    #[arg(value_name = "ACTION")]
+    pub action: String,
+    /// The arguments, a JSON object; `-` reads them from standard input
+    #[arg(value_name = "JSON", default_value = "{}")]
+    pub arguments: String,
+    #[command(flatten)]
+    pub connector: Connector,
+}
+
+/// Show what a connector is, what it asks for and what it can do
+///
+/// The connector is asked to describe itself in a sandbox without network.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm inspect users.wasm
+  aloma-wasm inspect users.wasm --json | jq '.manifest.actions[].name'")]
+pub(super) struct Inspect {
+    /// The connector's component file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Make the key pair that opens secret configuration
+///
+/// Writes PRIVATE_KEY and PUBLIC_KEY to a .env file that only you can read. The workspace seals
+/// secret fields with the public key. A new pair makes what was entered before unreadable, so a
+/// file that has keys already is left alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm keys
+  aloma-wasm keys --env-file production.env
+  aloma-wasm keys --stdout")]
+pub(super) struct Keys {
+    /// The file to write to; other lines in it stay
+    #[arg(long, value_name = "FILE", default_value = ".env")]
+    pub env_file: PathBuf,
+    /// Print the pair instead of writing a file
+    #[arg(long, conflicts_with = "env_file")]
+    pub stdout: bool,
+}
+
+/// Run the embedded workspace alone
+///
+/// Any connector can join it, also one made with the Node SDK. The settings that it needs for that
+/// are printed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm workspace
+  aloma-wasm workspace --listen 127.0.0.1:0 --data ./workspace")]
+pub(super) struct Workspace {
+    #[command(flatten)]
+    pub local: Local,
+    /// How much to log
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+}
+
+/// Make a new Rust connector
+///
+/// The folder is complete: it builds with `cargo component build` and with `cargo build --target
+/// wasm32-wasip2`, and passes its own tests with `cargo test`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm new my-connector")]
+pub(super) struct New {
+    /// The connector's name and folder
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// What can be said of each connector.
+#[derive(Debug, Args)]
+pub(super) struct Connector {
+    /// Let it reach this origin: https://api.example.com, https://*.example.com; never a private address
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow: Vec<String>,
+    /// Let it reach this origin even at a private address: http://127.0.0.1:8080
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_private: Vec<String>,
+    /// Set a configuration field; what the workspace sends goes before it
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub config: Vec<(String, SecretString)>,
+    /// Read settings from this file instead of .env; the environment goes before it
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// How much to log [default: info, for `call` warn]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+    /// Stop a call after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().call_time.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub call_timeout: u64,
+    /// Memory of one instance, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = (Limits::default().memory >> 20) as u64,
+          value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub memory: u64,
+    /// Calls of one connector that run at once
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().concurrency as u64,
+          value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub concurrency: u64,
+}
+
+/// The embedded workspace.
+#[derive(Debug, Args)]
+pub(super) struct Local {
+    /// Where the embedded workspace listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4060")]
+    pub listen: SocketAddr,
+    /// The embedded workspace's folder [default: aloma-wasm/workspace in the user's data folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl LogLevel {
+    /// An unknown word in the environment is no reason not to start.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        <Self as ValueEnum>::from_str(text, true).ok()
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Connector {
+    pub(super) fn policy(&self) -> anyhow::Result<Policy> {
+        Ok(Policy::parse(&self.allow, &self.allow_private)?)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Limits {
+            memory: size(self.memory) << 20,
+            call_time: Duration::from_secs(self.call_timeout),
+            concurrency: size(self.concurrency),
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, SecretString), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.into())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line.
+
+mod args;
+mod call;
+mod inspect;
+mod keys;
+mod new;
+mod run;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use self::args::{Cli, Command, LogLevel};
+use crate::settings::Environment;
+
+/// The program: reads the command line, does what it says, and prints what went wrong.
+///
+/// Exit codes: 0 done, 1 it did not work (the text is on standard error), 2 the command line is not
+/// understood.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(args) => {
+            let environment = Environment::read(args.connector.env_file.as_deref())?;
+            log_to_stderr(args.connector.log_level, &environment, LogLevel::Info);
+            block_on(run::run(args, environment))
+        }
+        Command::Call(args) => {
+            let environment = Environment::read(args.connector.env_file.as_deref())?;
+            log_to_stderr(args.connector.log_level, &environment, LogLevel::Warn);
+            block_on(call::call(args, environment))
+        }
+        Command::Inspect(args) => {
+            let environment = Environment::read(None)?;
+            log_to_stderr(None, &environment, LogLevel::Warn);
+            block_on(inspect::inspect(args, environment))
+        }
+        Command::Workspace(args) => {
+            let environment = Environment::read(None)?;
+            log_to_stderr(args.log_level, &environment, LogLevel::Info);
+            block_on(workspace::workspace(args, environment))
+        }
+        Command::Keys(args) => keys::keys(&args),
+        Command::New(args) => new(&args),
+    }
+}
+
+fn new(args: &args::New) -> anyhow::Result<()> {
+    let folder = new::create(&args.name, &std::env::current_dir()?)?;
+    println!("{}", new::next_steps(&folder));
+    Ok(())
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    // A blocking thread (a name look-up) may take its time; nobody waits for what it finds.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Logs go to standard error; what people pipe goes to standard output. Libraries speak up from
+/// `warn`, so that `debug` shows our own story.
+fn log_to_stderr(flag: Option<LogLevel>, environment: &Environment, default: LogLevel) {
+    let set = environment.get("LOG_LEVEL").and_then(LogLevel::read);
+    let level = flag.or(set).unwrap_or(default).as_str();
+    let filter = EnvFilter::new(format!("warn,aloma_wasm={level},connector={level}"));
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
+    builder.with_target(false).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,61 @@
+//! `aloma-wasm run`
+
+use anyhow::{Context as _, ensure};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::args;
+use crate::local::LocalWorkspace;
+use crate::run::{self, Settings};
+use crate::settings::Environment;
+
+pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Result<()> {
+    check_loopback(&args.local)?;
+    let settings = Settings {
+        files: args.files,
+        environment,
+        policy: args.connector.policy()?,
+        limits: args.connector.limits(),
+        config: args.connector.config,
+        listen: args.local.listen,
+        data: args.local.data,
+    };
+    run::run(settings, until_asked_to_stop()?, announce).await
+}
+
+fn announce(local: &LocalWorkspace) {
+    println!("workspace: {}", local.page());
+}
+
+/// The page can call actions with the operator's secrets; it is for this machine only.
+pub(super) fn check_loopback(local: &args::Local) -> anyhow::Result<()> {
+    ensure!(
+        local.listen.ip().is_loopback(),
+        "--listen must be an address of this machine such as 127.0.0.1:4060, not {}",
+        local.listen
+    );
+    Ok(())
+}
+
+/// Cancelled by the first SIGTERM or Ctrl-C. A second one ends the process at once.
+pub(super) fn until_asked_to_stop() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+    let shutdown = CancellationToken::new();
+    let asked = shutdown.clone();
+    // Lives as long as the process, which the second signal ends.
+    tokio::spawn(async move {
+        for round in 0.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if round > 0 {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping; once more to stop at once");
+            asked.cancel();
+        }
+    });
+    Ok(shutdown)
+}

@@ -1,0 +1,168 @@
+//! From the guest's `describe` to a manifest that can be trusted to be one.
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use super::bindings::exports::aloma::connector::actions as wit;
+use super::limits;
+use crate::manifest::{
+    Action, Ask, EndpointMode, Field, FieldKind, Hints, Manifest, OAUTH_RESULT, OAuth,
+};
+
+/// Turns what a guest says of itself into a manifest.
+///
+/// # Errors
+/// A sentence that names the item at fault: too much, a bad name, a name twice, a schema that is no
+/// JSON.
+pub(super) fn manifest(said: wit::Manifest) -> anyhow::Result<Manifest> {
+    let items = said.fields.len() + said.asks.len() + said.actions.len();
+    ensure!(items <= limits::MANIFEST_ITEMS, "{items} items, more than {}", limits::MANIFEST_ITEMS);
+    let bytes = size(&said);
+    ensure!(bytes <= limits::MANIFEST_BYTES, "{bytes} bytes, more than {}", limits::MANIFEST_BYTES);
+    for (what, text) in [("name", &said.name), ("version", &said.version)] {
+        check_label(what, text)?;
+    }
+    if let Some(id) = &said.id {
+        check_label("id", id)?;
+    }
+    let fields: Vec<_> = said.fields.into_iter().map(field).collect::<Result<_, _>>()?;
+    no_twins("field", fields.iter().map(|field| &field.key))?;
+    let actions: Vec<_> = said.actions.into_iter().map(action).collect::<Result<_, _>>()?;
+    no_twins("action", actions.iter().map(|action| &action.name))?;
+    Ok(Manifest {
+        id: said.id,
+        name: said.name,
+        version: said.version,
+        summary: said.summary,
+        description: said.description,
+        icon: said.icon,
+        fields,
+        oauth: said.oauth.map(oauth),
+        endpoint: said.endpoint.map(endpoint),
+        asks: said
+            .asks
+            .into_iter()
+            .map(|ask| Ask { origin: ask.origin, reason: ask.reason })
+            .collect(),
+        actions,
+    })
+}
+
+fn size(said: &wit::Manifest) -> usize {
+    let texts = |texts: &[&Option<String>]| -> usize {
+        texts.iter().filter_map(|text| text.as_ref()).map(String::len).sum()
+    };
+    let fields = said.fields.iter().map(|field| {
+        field.key.len() + field.name.len() + texts(&[&field.description, &field.placeholder])
+    });
+    let actions = said.actions.iter().map(|action| {
+        let required = action.name.len() + action.description.len();
+        required + action.arguments_schema.len() + texts(&[&action.result_schema])
+    });
+    let asks = said.asks.iter().map(|ask| ask.origin.len() + texts(&[&ask.reason]));
+    let own = texts(&[&said.id, &said.summary, &said.description])
+        + said.name.len()
+        + said.version.len()
+        + said.icon.as_ref().map_or(0, Vec::len);
+    own + fields.chain(actions).chain(asks).sum::<usize>()
+}
+
+/// Ids, names and versions go into HTTP headers and file names.
+fn check_label(what: &str, text: &str) -> anyhow::Result<()> {
+    const LONGEST: usize = 128;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
+    let sound = !text.is_empty() && text.len() <= LONGEST && text.chars().all(fits);
+    ensure!(
+        sound,
+        "{what} {text:?} must be 1 to {LONGEST} of the characters A-Z a-z 0-9 . _ - + @"
+    );
+    Ok(())
+}
+
+fn check_name(what: &str, name: &str) -> anyhow::Result<()> {
+    const LONGEST: usize = 256;
+    let fits = |c: char| c.is_alphanumeric() || "._-$".contains(c);
+    let sound = !name.is_empty() && name.len() <= LONGEST && name.chars().all(fits);
+    ensure!(sound, "{what} {name:?} must be 1 to {LONGEST} letters, digits and . _ - $");
+    Ok(())
+}
+
+fn no_twins<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> anyhow::Result<()> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        ensure!(seen.insert(name), "{what} {name:?} is described twice");
+    }
+    Ok(())
+}
+
+fn field(said: wit::Field) -> anyhow::Result<Field> {
+    check_name("field", &said.key)?;
+    if said.key == OAUTH_RESULT {
+        bail!("field {OAUTH_RESULT:?} belongs to the OAuth flow; declare `oauth` instead");
+    }
+    let kind = match said.kind {
+        wit::FieldKind::Line => FieldKind::Line,
+        wit::FieldKind::Multiline => FieldKind::Multiline,
+        wit::FieldKind::Number => FieldKind::Number,
+        wit::FieldKind::Boolean => FieldKind::Boolean,
+    };
+    Ok(Field {
+        key: said.key,
+        name: said.name,
+        kind,
+        description: said.description,
+        placeholder: said.placeholder,
+        height: said.height,
+        optional: said.optional,
+        plain: said.plain,
+    })
+}
+
+fn oauth(said: wit::Oauth) -> OAuth {
+    OAuth {
+        authorization_url: said.authorization_url,
+        token_url: said.token_url,
+        client_id: said.client_id,
+        client_secret: said.client_secret,
+        scope: said.scope,
+        use_auth_header: said.use_auth_header,
+        use_code_challenge: said.use_code_challenge,
+        configurable_client: said.configurable_client,
+        configurable_client_optional: said.configurable_client_optional,
+        configurable_client_scope: said.configurable_client_scope,
+        connection_optional: said.connection_optional,
+        additional_token_args: said.additional_token_args,
+    }
+}
+
+fn endpoint(said: wit::EndpointMode) -> EndpointMode {
+    match said {
+        wit::EndpointMode::Enabled => EndpointMode::Enabled,
+        wit::EndpointMode::Required => EndpointMode::Required,
+    }
+}
+
+fn action(said: wit::Action) -> anyhow::Result<Action> {
+    check_name("action", &said.name)?;
+    let schema = |what: &str, text: &str| -> anyhow::Result<Value> {
+        let schema: Value = serde_json::from_str(text)
+            .with_context(|| format!("the {what} schema of action `{}` is no JSON", said.name))?;
+        ensure!(
+            schema.is_object() || schema.is_boolean(),
+            "the {what} schema of action `{}` is no JSON Schema",
+            said.name
+        );
+        Ok(schema)
+    };
+    let arguments = match said.arguments_schema.as_str() {
+        "" => json!({"type": "object"}),
+        text => schema("arguments", text)?,
+    };
+    let result = said.result_schema.as_deref().map(|text| schema("result", text)).transpose()?;
+    let hints = Hints {
+        read_only: said.hints.contains(wit::Hints::READ_ONLY),
+        destructive: said.hints.contains(wit::Hints::DESTRUCTIVE),
+        idempotent: said.hints.contains(wit::Hints::IDEMPOTENT),
+    };
+    Ok(Action { name: said.name, description: said.description, arguments, result, hints })
+}

@@ -1,0 +1,220 @@
+//! `http`: requests by the broker, one at a time or many at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::broker::{Broker, Error, Request, Response, Scope};
+use crate::connector::bindings::aloma::connector::http as wit;
+use crate::connector::limits;
+use crate::connector::sandbox::State;
+
+type Outcome = Result<wit::Response, wit::Error>;
+
+/// What an instance started and has not taken. Dropping it ends every request in it.
+#[derive(Default)]
+pub struct Started {
+    last: wit::Handle,
+    /// Shared with the tasks that make the requests: they fill in the outcome.
+    outcomes: Arc<Outcomes>,
+    running: BTreeMap<wit::Handle, Running>,
+}
+
+#[derive(Default)]
+struct Outcomes {
+    by_handle: Mutex<BTreeMap<wit::Handle, Outcome>>,
+    changed: Notify,
+}
+
+enum Running {
+    /// Held only to end the request when it is dropped.
+    Request(#[expect(dead_code, reason = "dropping it aborts the task")] AbortOnDropHandle<()>),
+    Timer(Instant),
+    /// Was refused before it began; the outcome is there.
+    Refused,
+}
+
+impl Started {
+    /// Ends and forgets everything.
+    pub fn clear(&mut self) {
+        self.running.clear();
+        // A task that is ending at this moment may still write into the old map.
+        self.outcomes = Arc::default();
+    }
+
+    fn add(&mut self, running: impl FnOnce(wit::Handle) -> Running) -> wit::Handle {
+        self.last += 1;
+        let running = running(self.last);
+        self.running.insert(self.last, running);
+        self.last
+    }
+
+    fn is_full(&self) -> bool {
+        self.running.len() >= limits::STARTED
+    }
+
+    fn done(&self, handle: wit::Handle, now: Instant) -> bool {
+        match self.running.get(&handle) {
+            None | Some(Running::Refused) => true,
+            Some(Running::Timer(at)) => *at <= now,
+            Some(Running::Request(_)) => self.outcomes.by_handle.lock().contains_key(&handle),
+        }
+    }
+
+    fn next_timer(&self, handles: &[wit::Handle]) -> Option<Instant> {
+        let timer = |handle| match self.running.get(handle) {
+            Some(Running::Timer(at)) => Some(*at),
+            _ => None,
+        };
+        handles.iter().filter_map(timer).min()
+    }
+}
+
+impl wit::Host for State {
+    async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Outcome> {
+        let broker = self.services.as_ref().map(|services| services.broker.clone());
+        let scope = self.scope().clone();
+        Ok(match broker {
+            Some(broker) => send(&broker, request.into(), &scope).await,
+            None => Err(no_network()),
+        })
+    }
+
+    fn start(&mut self, request: wit::Request) -> wasmtime::Result<wit::Handle> {
+        let broker = match &self.services {
+            _ if self.started.is_full() => return self.refuse(too_many()),
+            None => return self.refuse(no_network()),
+            Some(services) => services.broker.clone(),
+        };
+        let (scope, outcomes) = (self.scope().clone(), self.started.outcomes.clone());
+        Ok(self.started.add(|handle| {
+            let task = tokio::spawn(async move {
+                let outcome = send(&broker, request.into(), &scope).await;
+                outcomes.by_handle.lock().insert(handle, outcome);
+                outcomes.changed.notify_one();
+            });
+            Running::Request(AbortOnDropHandle::new(task))
+        }))
+    }
+
+    fn timer(&mut self, milliseconds: u64) -> wasmtime::Result<wit::Handle> {
+        if self.started.is_full() {
+            wasmtime::bail!("more than {} timers and requests under way", limits::STARTED);
+        }
+        // A time that no clock reaches is past the call's deadline all the same.
+        let duration = Duration::from_millis(milliseconds).min(Duration::from_secs(1 << 30));
+        Ok(self.started.add(|_| Running::Timer(Instant::now() + duration)))
+    }
+
+    async fn wait(&mut self, handles: Vec<wit::Handle>) -> wasmtime::Result<Vec<wit::Handle>> {
+        let deadline = self.scope().deadline;
+        let started = &self.started;
+        loop {
+            let now = Instant::now();
+            let done: Vec<_> = handles.iter().copied().filter(|h| started.done(*h, now)).collect();
+            if !done.is_empty() || handles.is_empty() {
+                return Ok(done);
+            }
+            // The call's own time limit ends a wait for nothing.
+            let timer = started.next_timer(&handles).unwrap_or(deadline);
+            tokio::select! {
+                () = started.outcomes.changed.notified() => {}
+                () = tokio::time::sleep_until(timer) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, handle: wit::Handle) -> wasmtime::Result<Option<Outcome>> {
+        let outcome = self.started.outcomes.by_handle.lock().remove(&handle);
+        if outcome.is_some() {
+            self.started.running.remove(&handle);
+        }
+        Ok(outcome)
+    }
+
+    fn cancel(&mut self, handle: wit::Handle) -> wasmtime::Result<()> {
+        self.started.running.remove(&handle);
+        self.started.outcomes.by_handle.lock().remove(&handle);
+        Ok(())
+    }
+}
+
+impl State {
+    fn refuse(&mut self, error: wit::Error) -> wasmtime::Result<wit::Handle> {
+        // Refusals are kept like answers, so a guest that only starts requests is stopped too.
+        if self.started.running.len() >= 2 * limits::STARTED {
+            wasmtime::bail!("more than {} requests started and not taken", 2 * limits::STARTED);
+        }
+        let handle = self.started.add(|_| Running::Refused);
+        self.started.outcomes.by_handle.lock().insert(handle, Err(error));
+        Ok(handle)
+    }
+}
+
+async fn send(broker: &Broker, request: Request, scope: &Scope) -> Outcome {
+    broker.send(request, scope).await.map(Into::into).map_err(Into::into)
+}
+
+fn no_network() -> wit::Error {
+    wit::Error::Denied("no requests while the connector is described".into())
+}
+
+fn too_many() -> wit::Error {
+    wit::Error::Limit(format!(
+        "more than {} requests under way; wait for some before you start more",
+        limits::STARTED
+    ))
+}
+
+impl From<wit::Request> for Request {
+    fn from(request: wit::Request) -> Self {
+        let wit::Request { method, url, headers, body, options } = request;
+        Self {
+            method,
+            url,
+            headers: headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect(),
+            body: body.map(Bytes::from),
+            timeout: options.timeout_ms.map(Duration::from_millis),
+            attempts: options.attempts,
+            idempotency_key: options.idempotency_key,
+            credential: options.credential,
+        }
+    }
+}
+
+impl From<Response> for wit::Response {
+    fn from(response: Response) -> Self {
+        let Response { status, headers, body } = response;
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), latin1(value.as_bytes())))
+            .collect();
+        Self { status, headers, body: body.into() }
+    }
+}
+
+/// Header values are bytes; this spelling loses none of them.
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+impl From<Error> for wit::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::InvalidRequest(text) => Self::InvalidRequest(text),
+            Error::Denied(text) => Self::Denied(text),
+            Error::Dns(text) => Self::Dns(text),
+            Error::Connect(text) => Self::Connect(text),
+            Error::Timeout(text) => Self::Timeout(text),
+            Error::Interrupted(text) => Self::Interrupted(text),
+            Error::Limit(text) => Self::Limit(text),
+            Error::Credential(text) => Self::Credential(text),
+        }
+    }
+}

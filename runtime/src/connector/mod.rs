@@ -1,0 +1,157 @@
+//! The connector room: wasm, and the only place that names wasmtime.
+//!
+//! A file becomes a [`Loaded`] connector; with services and a configuration it becomes a running
+//! [`Connector`], which keeps a pool of instances and answers calls.
+
+mod bindings;
+pub mod cache;
+pub mod config;
+mod describe;
+pub mod engine;
+mod error;
+pub mod host;
+mod instance;
+mod json;
+pub mod limits;
+mod load;
+mod pool;
+mod sandbox;
+mod schema;
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+pub use self::cache::Cache;
+pub use self::config::{Configuration, Values};
+pub use self::engine::Engine;
+pub use self::error::{CallError, Failure};
+pub use self::host::workspace::{Answer, Blob, NewBlob, Workspace};
+pub use self::instance::Context;
+pub use self::load::Loaded;
+pub use self::sandbox::{Limits, Services};
+
+use self::instance::Job;
+use self::pool::Pool;
+use crate::events::Events;
+use crate::manifest::Manifest;
+
+/// A running connector. Calls run at once, each in an instance of its own.
+pub struct Connector {
+    manifest: Arc<Manifest>,
+    schemas: std::collections::BTreeMap<String, schema::Arguments>,
+    pool: Pool,
+}
+
+/// Instances of an old configuration, still to be stopped.
+#[must_use = "they are to be stopped"]
+pub struct Retired(Vec<instance::Instance>);
+
+/// What a call is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One of the described actions.
+    Action(String),
+    /// A name that is none.
+    Fallback(String),
+    /// Suggestions for a field.
+    Autocomplete,
+    /// Data for the endpoint.
+    Endpoint,
+}
+
+impl Connector {
+    /// Makes a connector ready for calls. No instance is made yet.
+    pub fn new(
+        loaded: Loaded,
+        id: Arc<str>,
+        services: Services,
+        configuration: Configuration,
+        limits: Limits,
+        events: Events,
+    ) -> Self {
+        let Loaded { manifest, schemas, pre, engine, .. } = loaded;
+        let pool = Pool::new(engine, pre, id, services, configuration, limits, events);
+        Self { manifest, schemas, pool }
+    }
+
+    /// What the connector says of itself.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// The configuration in force.
+    pub fn configuration(&self) -> Arc<Configuration> {
+        self.pool.configuration()
+    }
+
+    /// Calls an action, or whatever else the target is. The result is any JSON.
+    ///
+    /// # Errors
+    /// Every error is about this call alone: the next one finds a working connector.
+    pub async fn call(
+        &self,
+        target: &Target,
+        arguments: &RawValue,
+        context: &Context,
+    ) -> Result<Box<RawValue>, CallError> {
+        let job = self.job(target, arguments)?;
+        let text = self.pool.perform(&job, context).await?;
+        json::result(text).map_err(CallError::BadResult)
+    }
+
+    fn job(&self, target: &Target, arguments: &RawValue) -> Result<Job, CallError> {
+        let text = arguments.get().to_owned();
+        if text.len() > limits::JSON_BYTES {
+            let message = format!("arguments of {} MiB are too much", text.len() >> 20);
+            return Err(CallError::InvalidArguments(message));
+        }
+        Ok(match target {
+            Target::Action(name) => {
+                let schema = self.schemas.get(name);
+                let checked = schema.map_or(Ok(()), |schema| schema.check(name, arguments));
+                checked.map_err(CallError::InvalidArguments)?;
+                Job::Action { name: name.clone(), arguments: text }
+            }
+            Target::Fallback(name) => Job::Fallback { name: name.clone(), arguments: text },
+            Target::Autocomplete => Job::Autocomplete { arguments: text },
+            Target::Endpoint => Job::Endpoint { arguments: text },
+        })
+    }
+
+    /// Puts another configuration in force. Calls under way finish with the old one; every later
+    /// call gets an instance that was started with this one.
+    pub fn configure(&self, configuration: Configuration) -> Retired {
+        Retired(self.pool.configure(configuration))
+    }
+
+    /// Stops the idle instances of a configuration that is no longer in force.
+    pub async fn stop(&self, retired: Retired) {
+        for mut instance in retired.0 {
+            self.pool.stop(&mut instance, false).await;
+        }
+    }
+
+    /// What is wrong with the connector: its start, health check and configuration check. Empty
+    /// when it is well.
+    pub async fn problems(&self) -> Vec<String> {
+        let fields = self.configuration().to_json();
+        let mut problems = self.configuration().missing();
+        for job in [Job::HealthCheck, Job::ConfigCheck { fields }] {
+            let Err(error) = self.pool.perform(&job, &Context::default()).await else { continue };
+            let fatal = matches!(error, CallError::NotStarted(_));
+            problems.push(error.to_string());
+            if fatal {
+                break;
+            }
+        }
+        problems
+    }
+
+    /// Waits for calls under way, then stops every instance. Later calls are refused.
+    pub async fn shut_down(&self) {
+        for mut instance in self.pool.close().await {
+            self.pool.stop(&mut instance, true).await;
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What an instance can touch: nothing but its host imports, clocks and random numbers.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{ResourceLimiter, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::bindings::Connector;
+use super::config::Configuration;
+use super::engine::Engine;
+use super::host::http::Started;
+use super::host::journal::Journal;
+use super::host::wasi_http::Hooks;
+use super::host::workspace::Workspace;
+use super::limits;
+use crate::broker::{Broker, Scope};
+
+/// What the host does for a connector. None of it is there while the connector is described.
+#[derive(Clone)]
+pub struct Services {
+    /// The door to the network.
+    pub broker: Arc<Broker>,
+    /// The workspace's tasks and blobs.
+    pub workspace: Arc<dyn Workspace>,
+}
+
+/// The limits that an operator can change.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of memory of one instance.
+    pub memory: usize,
+    /// Wall time of one call.
+    pub call_time: std::time::Duration,
+    /// Calls at once.
+    pub concurrency: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: limits::MEMORY,
+            call_time: limits::CALL_TIME,
+            concurrency: limits::CONCURRENCY,
+        }
+    }
+}
+
+/// The host's side of one instance.
+pub struct State {
+    pub(super) services: Option<Services>,
+    pub(super) configuration: Arc<Configuration>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) started: Started,
+    pub(super) memory: Memory,
+    scope: Scope,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+}
+
+impl State {
+    /// The running call.
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Everything from now on belongs to this call.
+    pub(super) fn enter(&mut self, scope: Scope) {
+        self.journal.enter(scope.call.clone());
+        self.hooks.enter(scope.clone());
+        self.scope = scope;
+    }
+
+    /// Ends what the call left behind.
+    pub(super) fn leave(&mut self) {
+        self.started.clear();
+        self.journal.leave();
+    }
+}
+
+/// Makes a store with every limit set and nothing in it.
+pub(super) fn store(
+    engine: &Engine,
+    services: Option<Services>,
+    configuration: Arc<Configuration>,
+    journal: Arc<Journal>,
+    memory: usize,
+) -> Store<State> {
+    let mut wasi = WasiCtx::builder();
+    wasi.allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(limits::RANDOM_BYTES)
+        .stdout(journal.stdout())
+        .stderr(journal.stderr());
+    let mut http = WasiHttpCtx::new();
+    http.set_field_size_limit(limits::FIELD_BYTES);
+    let scope = Scope { call: None, deadline: Instant::now() };
+    let hooks = Hooks::new(services.as_ref().map(|has| has.broker.clone()), scope.clone());
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(limits::HANDLES);
+    let state = State {
+        services,
+        configuration,
+        journal,
+        started: Started::default(),
+        memory: Memory { limit: memory, ..Memory::default() },
+        scope,
+        wasi: wasi.build(),
+        table,
+        http,
+        hooks,
+    };
+    let mut store = Store::new(engine.wasmtime(), state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(limits::HOST_CALL_BYTES);
+    store.set_max_component_handles(limits::HANDLES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    store
+}
+
+/// Everything that a guest can import: our interfaces, WASI 0.2 with nothing behind it, and
+/// `wasi:http` with the broker behind it.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine.wasmtime());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    Connector::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
+/// Counts the memory of an instance over all its memories and tables.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    limit: usize,
+    used: usize,
+    elements: usize,
+    /// Whether more was asked for than there is. Most guests trap soon after.
+    pub(super) refused: bool,
+}
+
+impl Memory {
+    /// In bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        let granted = used <= self.limit;
+        if granted {
+            self.used = used;
+        } else {
+            self.refused = true;
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let elements = self.elements.saturating_add(desired.saturating_sub(current));
+        let granted = elements <= limits::TABLE_ELEMENTS;
+        if granted {
+            self.elements = elements;
+        } else {
+            self.refused = true;
+        }
+        Ok(granted)
+    }
+
+    fn instances(&self) -> usize {
+        limits::CORE_ITEMS
+    }
+
+    fn tables(&self) -> usize {
+        limits::CORE_ITEMS
+    }
+
+    fn memories(&self) -> usize {
+        limits::CORE_ITEMS
+    }
+}

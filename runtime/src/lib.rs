@@ -1,0 +1,22 @@
+//! aloma-wasm runs ALOMA connectors that nobody has to trust.
+//!
+//! The rooms: [`workspace`] speaks with the workspace, [`connector`] runs wasm, [`broker`] makes
+//! every request; they meet in [`dispatch`]. [`local`] is the embedded workspace.
+
+pub mod broker;
+mod cli;
+pub mod connector;
+pub mod dispatch;
+pub mod events;
+pub mod ids;
+mod keyfile;
+pub mod local;
+pub mod manifest;
+mod oauth;
+pub mod run;
+pub mod settings;
+mod tasks;
+pub mod tls;
+pub mod workspace;
+
+pub use cli::main;

@@ -1,0 +1,84 @@
+//! What survives a restart: one SQLite file, reached only through the files of this folder.
+//!
+//! A value of a sealed field is here only as the JWE that its connector can open. Arguments,
+//! results and error texts of calls are not here at all, because people put secrets there.
+
+pub mod blobs;
+pub mod calls;
+pub mod connectors;
+pub mod tasks;
+pub mod values;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use super::token::private_file;
+
+const FILE: &str = "workspace.sqlite";
+/// Raise it with a migration.
+const VERSION: i64 = 1;
+const TABLES: &str = include_str!("tables.sql");
+/// Another process may hold the file for a moment; a store that is busy for longer is broken.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Mutex<Connection>>);
+
+impl Store {
+    /// Opens the store in that folder and makes it where there is none.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(FILE);
+        let open = || -> anyhow::Result<Connection> {
+            // SQLite gives its journal the mode of the file itself, so it is made first.
+            private_file(&path)?;
+            let connection = Connection::open(&path)?;
+            prepare(&connection)?;
+            Ok(connection)
+        };
+        let connection = open().with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Does work with the store on a thread that may block. All of it happens or nothing.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let connection = self.0.clone();
+        let all = move || -> rusqlite::Result<T> {
+            let mut connection = connection.lock();
+            let transaction = connection.transaction()?;
+            let outcome = work(&transaction)?;
+            transaction.commit()?;
+            Ok(outcome)
+        };
+        let outcome = tokio::task::spawn_blocking(all).await.context("the store's thread ended")?;
+        outcome.context("the store")
+    }
+}
+
+fn prepare(connection: &Connection) -> anyhow::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // A value that is removed is overwritten, not only forgotten.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        0 => connection.execute_batch(TABLES)?,
+        VERSION => {}
+        newer => bail!("made by a newer version of this program (schema {newer}, here {VERSION})"),
+    }
+    Ok(())
+}
+
+/// Milliseconds since 1970, the store's way to tell time.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,5 @@
+//! The program `aloma-wasm`.
+
+fn main() -> std::process::ExitCode {
+    aloma_wasm::main()
+}

@@ -1,0 +1,150 @@
+//! What the workspace asks, queued for the dispatcher.
+//!
+//! The queue is bounded and the reader of the socket never waits for it: when it is full, a call is
+//! refused with an honest error. New configuration is never refused. It waits beside the queue,
+//! where a newer one replaces it, and nothing overtakes it.
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
+
+use super::limits::INBOX;
+use super::reply::Reply;
+use super::request::Request;
+
+/// A request and the way to answer it.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What is asked.
+    pub request: Request,
+    /// Who waits for it.
+    pub reply: Reply,
+}
+
+/// The reader's end of the queue.
+#[derive(Debug)]
+pub struct Inbox {
+    queue: mpsc::Sender<Incoming>,
+    waiting_config: Mutex<Option<Incoming>>,
+    config_waits: Notify,
+}
+
+impl Inbox {
+    /// Makes both ends.
+    pub fn new() -> (Self, mpsc::Receiver<Incoming>) {
+        let (queue, receiver) = mpsc::channel(INBOX);
+        let inbox = Self { queue, waiting_config: Mutex::default(), config_waits: Notify::new() };
+        (inbox, receiver)
+    }
+
+    /// Queues or refuses, at once.
+    pub fn offer(&self, incoming: Incoming) {
+        if matches!(incoming.request, Request::SetConfig { .. }) {
+            *self.waiting_config.lock() = Some(incoming);
+            self.config_waits.notify_one();
+            return self.try_deliver_config();
+        }
+        self.try_deliver_config();
+        if self.waiting_config.lock().is_some() {
+            return refuse_overload(incoming);
+        }
+        match self.queue.try_send(incoming) {
+            Ok(()) => {}
+            Err(TrySendError::Full(incoming)) => refuse_overload(incoming),
+            Err(TrySendError::Closed(incoming)) => incoming.reply.refuse("shutting down"),
+        }
+    }
+
+    /// Delivers configuration that had to wait. Never ends while the dispatcher lives.
+    pub async fn deliver_waiting(&self) {
+        loop {
+            self.config_waits.notified().await;
+            let Ok(room) = self.queue.reserve().await else { return };
+            if let Some(config) = self.waiting_config.lock().take() {
+                room.send(config);
+            }
+        }
+    }
+
+    fn try_deliver_config(&self) {
+        let mut waiting = self.waiting_config.lock();
+        if waiting.is_none() {
+            return;
+        }
+        let Ok(room) = self.queue.try_reserve() else { return };
+        if let Some(config) = waiting.take() {
+            room.send(config);
+        }
+    }
+}
+
+fn refuse_overload(incoming: Incoming) {
+    tracing::warn!(call = %incoming.reply.call_id(), "overloaded; a call is refused");
+    let message = format!("overloaded: {INBOX} calls wait already; try again later");
+    incoming.reply.refuse(&message);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Map, json};
+
+    use super::super::outbox::Outbox;
+    use super::*;
+
+    fn offer(inbox: &Inbox, outbox: &Arc<Outbox>, request: Request) {
+        let reply = Reply::new(Some("k".into()), false, outbox.clone());
+        inbox.offer(Incoming { request, reply });
+    }
+
+    fn config(name: &str) -> Request {
+        let secrets = Map::from_iter([(name.to_owned(), json!(1))]);
+        Request::SetConfig { secrets }
+    }
+
+    fn name(incoming: &Incoming) -> String {
+        match &incoming.request {
+            Request::SetConfig { secrets } => secrets.keys().next().unwrap().clone(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_inbox_refuses_calls_but_not_configuration() {
+        let (inbox, mut dispatcher) = Inbox::new();
+        let outbox = Arc::new(Outbox::default());
+        for _ in 0..INBOX {
+            offer(&inbox, &outbox, Request::Introspect);
+        }
+        assert!(outbox.is_settled());
+        offer(&inbox, &outbox, Request::StartOauth);
+        let text = outbox.next_batch().await.text;
+        assert!(text.contains("Error: overloaded: "), "{text}");
+        offer(&inbox, &outbox, config("older"));
+        offer(&inbox, &outbox, config("newer"));
+        dispatcher.recv().await.unwrap();
+        offer(&inbox, &outbox, Request::StartOauth);
+        let mut seen = Vec::new();
+        while let Ok(incoming) = dispatcher.try_recv() {
+            seen.push(name(&incoming));
+        }
+        assert_eq!(seen.last().unwrap(), "newer");
+        assert!(!seen.contains(&"older".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn configuration_that_waits_is_delivered_without_another_packet() {
+        let (inbox, mut dispatcher) = Inbox::new();
+        let outbox = Arc::new(Outbox::default());
+        for _ in 0..INBOX {
+            offer(&inbox, &outbox, Request::Introspect);
+        }
+        offer(&inbox, &outbox, config("waits"));
+        let read_all = async { while name(&dispatcher.recv().await.unwrap()) != "waits" {} };
+        tokio::select! {
+            () = inbox.deliver_waiting() => panic!("ends only without a dispatcher"),
+            () = read_all => {}
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The workspace at the other end: packets, the link that carries them, and sealed configuration.
+//! This room knows nothing of wasm.
+//!
+//! `link` is the way in. `driver` keeps a `socket` open, after `registration`; `session` reads and
+//! writes it. What comes in is read by `request` and queued by `inbox`; what goes out waits in
+//! `outbox`.
+
+pub mod configuration;
+pub mod introspection;
+pub mod keys;
+pub mod packet;
+pub mod sealing;
+
+mod backoff;
+mod complaints;
+mod driver;
+mod inbox;
+mod limits;
+mod link;
+mod outbox;
+mod pending;
+mod registration;
+mod reply;
+mod request;
+mod session;
+mod socket;
+
+pub use driver::Driver;
+pub use inbox::Incoming;
+pub use limits::Timing;
+pub use link::{Link, Status, open, open_with};
+pub use outbox::Closed;
+pub use pending::RequestError;
+pub use registration::{Identity, LinkSettings};
+pub use reply::{Reply, error_value, wrap_result};
+pub use request::{Query, Request};
+
+#[cfg(test)]
+mod link_tests;

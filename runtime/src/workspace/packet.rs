@@ -1,0 +1,132 @@
+//! The wire's spelling: one websocket message is `{"p":[packet, packet, …]}`, in either direction.
+//!
+//! Values stay raw JSON text, so that a call's arguments and its result are not parsed on the way.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::ids::fresh_id;
+
+/// One packet. On a request `c` says "answer with this", on an answer it is the request's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Packet {
+    /// The answer's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c: Option<String>,
+    /// The method. An answer has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub m: Option<String>,
+    /// The arguments, or the answer's value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub a: Option<Box<RawValue>>,
+    /// The packet's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl Packet {
+    /// A packet that wants no answer.
+    pub fn notice(method: &str, arguments: Box<RawValue>) -> Self {
+        Self { c: None, m: Some(method.into()), a: Some(arguments), id: Some(fresh_id()) }
+    }
+
+    /// A packet that wants an answer under `key`.
+    pub fn request(key: &str, method: &str, arguments: Box<RawValue>) -> Self {
+        Self { c: Some(key.into()), ..Self::notice(method, arguments) }
+    }
+
+    /// The answer to the request that came with `key`. The value must be an object.
+    pub fn answer(key: &str, value: Box<RawValue>) -> Self {
+        Self { c: Some(key.into()), m: None, a: Some(value), id: Some(fresh_id()) }
+    }
+}
+
+/// JSON text of a value that always has one.
+pub fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("types of this crate have string keys and no failing serializers")
+}
+
+/// What a message held.
+#[derive(Debug, Default)]
+pub struct Message {
+    /// The packets that could be read, in order.
+    pub packets: Vec<Packet>,
+    /// How many items were no packets. The Node SDK sends `null` in a batch that it could not
+    /// encode, so one bad item says nothing about its neighbours.
+    pub strays: usize,
+}
+
+/// A message that is not `{"p":[…]}`.
+#[derive(Debug, thiserror::Error)]
+#[error("not a message of packets: {0}")]
+pub struct NotAMessage(#[from] serde_json::Error);
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    p: Vec<&'a RawValue>,
+}
+
+/// Reads a message. Items that are no packets are counted and left out.
+pub fn parse(text: &str) -> Result<Message, NotAMessage> {
+    let envelope: Envelope = serde_json::from_str(text)?;
+    let mut message = Message::default();
+    for item in envelope.p {
+        match serde_json::from_str(item.get()) {
+            Ok(packet) => message.packets.push(packet),
+            Err(_) => message.strays += 1,
+        }
+    }
+    Ok(message)
+}
+
+/// Writes a message.
+pub fn encode<'a>(packets: impl IntoIterator<Item = &'a Packet>) -> String {
+    let mut text = String::from(r#"{"p":["#);
+    for (index, packet) in packets.into_iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(raw(packet).get());
+    }
+    text.push_str("]}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_survives_what_is_no_packet() {
+        for (text, packets, strays) in [
+            (r#"{"p":[]}"#, 0, 0),
+            (r#"{"p":[null,{}]}"#, 1, 1),
+            (r#"{"p":[{"m":"connector.introspect","a":{},"e":1}]}"#, 1, 0),
+            (r#"{"p":[{"m":1},7,"x",[1],{"c":"k"}]}"#, 1, 4),
+        ] {
+            let message = parse(text).expect(text);
+            assert_eq!((message.packets.len(), message.strays), (packets, strays), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for text in ["", "null", "[]", "{}", r#"{"p":{}}"#, r#"{"p":["#, "not json"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_packet_keeps_its_arguments_to_the_letter() {
+        let text = r#"{"p":[{"c":"k","m":"connector.query","a":{"n":1.50,"big":12345678901234567890},"id":"i"}]}"#;
+        let message = parse(text).expect("a message");
+        assert_eq!(encode(&message.packets), text);
+    }
+
+    #[test]
+    fn an_answer_has_no_method() {
+        let text = encode([&Packet::answer("k", raw(&serde_json::json!({"hi": "world"})))]);
+        assert!(text.starts_with(r#"{"p":[{"c":"k","a":{"hi":"world"},"id":""#), "{text}");
+    }
+}
