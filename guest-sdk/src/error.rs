@@ -7,26 +7,30 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http;
+use crate::time::Elapsed;
 
 /// What a fallible function of a connector returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The code of an error that was not given one.
 const FAILED: &str = "failed";
+/// The code of a [`time::timeout`](crate::time::timeout) that passed.
+const TIMEOUT: &str = "timeout";
 /// The code of arguments that do not fit the action.
 const INVALID_ARGUMENTS: &str = "invalid-arguments";
 
 /// Why something did not work: a code to branch on and a sentence for a person.
 ///
 /// Any error of the standard kind becomes one by `?`, with the code `failed`; errors of
-/// [`http`] keep their own codes. Therefore it is itself no `std::error::Error`, like the error of
+/// [`http`] and [`time`](crate::time) have their own codes. Therefore it is itself no `std::error::Error`, like the error of
 /// `anyhow`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error {
     code: String,
     message: String,
     retryable: bool,
-    detail: Option<Value>,
+    /// In a box, because every `Result` of a connector is as large as its error.
+    detail: Option<Box<Value>>,
 }
 
 impl Error {
@@ -55,7 +59,7 @@ impl Error {
     /// More for whoever looks closer. What cannot be JSON is left out.
     #[must_use]
     pub fn detail(mut self, detail: impl Serialize) -> Self {
-        self.detail = serde_json::to_value(detail).ok();
+        self.detail = serde_json::to_value(detail).ok().map(Box::new);
         self
     }
 
@@ -83,7 +87,7 @@ impl Error {
 
     /// More for whoever looks closer.
     pub fn details(&self) -> Option<&Value> {
-        self.detail.as_ref()
+        self.detail.as_deref()
     }
 
     fn from_http(error: &http::Error) -> Self {
@@ -107,10 +111,12 @@ impl fmt::Display for Error {
 impl<E: std::error::Error + 'static> From<E> for Error {
     fn from(error: E) -> Self {
         // One `From` for all errors leaves no room for a second one, so this looks at the type.
-        match (&error as &dyn Any).downcast_ref::<http::Error>() {
-            Some(error) => Self::from_http(error),
-            None => Self::msg(with_sources(&error)),
+        let any = &error as &dyn Any;
+        if let Some(error) = any.downcast_ref::<http::Error>() {
+            return Self::from_http(error);
         }
+        let made = Self::msg(with_sources(&error));
+        if any.is::<Elapsed>() { Self { code: TIMEOUT.into(), ..made.retryable() } } else { made }
     }
 }
 
@@ -158,6 +164,12 @@ mod tests {
         let error = Error::from(http::Error::Timeout("no answer in 5 s".into()));
         assert_eq!((error.code(), error.message()), ("http-timeout", "no answer in 5 s"));
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_time_limit_may_be_tried_again() {
+        let error = Error::from(Elapsed);
+        assert_eq!((error.code(), error.is_retryable()), ("timeout", true));
     }
 
     #[test]

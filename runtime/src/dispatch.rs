@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
@@ -65,14 +65,18 @@ impl Dispatcher {
     pub async fn run(self, mut incoming: mpsc::Receiver<Incoming>, shutdown: CancellationToken) {
         let shared = Arc::new(Shared::new(self));
         let mut work = JoinSet::new();
-        let mut health = interval(HEALTH_PERIOD);
+        let mut health = interval_at(Instant::now() + HEALTH_PERIOD, HEALTH_PERIOD);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut configured = false;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(packet) = incoming.recv() => {
-                    configured |= matches!(packet.request, Request::SetConfig { .. });
+                    if matches!(packet.request, Request::SetConfig { .. }) {
+                        // Its handler reports health by itself; the next report is due a period later.
+                        configured = true;
+                        health.reset();
+                    }
                     shared.dispatch(packet, &mut work);
                 }
                 _ = health.tick(), if configured => {
@@ -143,10 +147,14 @@ impl Shared {
     }
 
     async fn query(self: Arc<Self>, query: Query, reply: Reply) {
-        let Query { path, variables, task_id, namespace, sticky, .. } = query;
+        let Query { path, original, variables, task_id, namespace, sticky } = query;
         let context = Context { call: Some(reply.call_id()), task_id, namespace, sticky };
         let connector = &self.dispatcher.connector;
         let target = target(connector.manifest(), &path);
+        let variables = match target {
+            Target::Fallback(_) => with_method(variables, &original),
+            _ => variables,
+        };
         match connector.call(&target, &variables, &context).await {
             Ok(result) => reply.answer(wrap_result(&path, result)).await,
             Err(error) => {
@@ -208,6 +216,20 @@ pub fn target(manifest: &Manifest, path: &[String]) -> Target {
         "_endpoint" if manifest.endpoint.is_some() => Target::Endpoint,
         _ => Target::Fallback(name),
     }
+}
+
+/// The arguments of the fallback: those of the call, and the whole path as `__method`.
+fn with_method(variables: Box<RawValue>, original: &RawValue) -> Box<RawValue> {
+    let Ok(mut all) = serde_json::from_str::<Map<String, Value>>(variables.get()) else {
+        return variables;
+    };
+    let path = match serde_json::from_str(original.get()) {
+        Ok(Value::Array(path)) => Value::Array(path),
+        Ok(name) => Value::Array(vec![name]),
+        Err(_) => Value::Array(Vec::new()),
+    };
+    all.insert("__method".to_owned(), path);
+    raw(&all)
 }
 
 async fn answer(reply: Reply, outcome: anyhow::Result<Value>) {

@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use secrecy::SecretString;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Policy};
-use crate::connector::{Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
+use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
 use crate::events::Events;
 use crate::keyfile;
@@ -22,7 +21,7 @@ use crate::oauth::Authorization;
 use crate::settings::{self, Environment, Platform};
 use crate::tasks::Tasks;
 use crate::workspace::keys::KeyPair;
-use crate::workspace::{self, Identity, LinkSettings, Status};
+use crate::workspace::{self, Identity, LinkSettings};
 
 /// What holds for every connector of a process.
 pub struct Settings {
@@ -51,7 +50,7 @@ pub struct Settings {
 pub async fn run(
     settings: Settings,
     shutdown: CancellationToken,
-    announce: impl FnOnce(&LocalWorkspace),
+    announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let loaded = load_all(&settings).await?;
     let events = Events::default();
@@ -84,7 +83,7 @@ async fn run_locally(
     loaded: Vec<(Arc<str>, Loaded)>,
     events: Events,
     shutdown: CancellationToken,
-    announce: impl FnOnce(&LocalWorkspace),
+    announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let data = local_data(settings.data.clone(), &settings.environment)?;
     let hosted = |(id, loaded): &(Arc<str>, Loaded)| Hosted {
@@ -112,7 +111,7 @@ async fn run_locally(
         let member = Member { id, loaded, link, keys: Some(keys.clone()), events: events.clone() };
         joined.spawn(member.join(&settings)?.run(shutdown.clone()));
     }
-    announce(&local);
+    announce(&local)?;
     // The workspace outlives its connectors, so that their last replies arrive.
     let connectors_gone = CancellationToken::new();
     let serving = local.serve(connectors_gone.clone());
@@ -206,7 +205,6 @@ struct Joined {
     dispatcher: Dispatcher,
     incoming: tokio::sync::mpsc::Receiver<workspace::Incoming>,
     driver: workspace::Driver,
-    status: watch::Receiver<Status>,
 }
 
 impl Member {
@@ -230,17 +228,19 @@ impl Member {
             keys.clone(),
         );
         authorization.configure(&configuration);
-        let connector = Arc::new(Connector::new(
+        let connector = Connector::new(
             loaded,
-            id.clone(),
-            services,
-            configuration,
-            settings.limits,
-            events,
-        ));
-        let status = link.status();
+            connector::Settings {
+                id: id.clone(),
+                services,
+                configuration,
+                limits: settings.limits,
+                events,
+            },
+        );
+        let connector = Arc::new(connector);
         let dispatcher = Dispatcher { id, connector, broker, link, keys, authorization };
-        Ok(Joined { dispatcher, incoming, driver, status })
+        Ok(Joined { dispatcher, incoming, driver })
     }
 }
 
@@ -267,23 +267,12 @@ fn identity(
 impl Joined {
     /// Runs until `shutdown`: first the calls end, then the link, so that every reply is sent.
     async fn run(self, shutdown: CancellationToken) {
-        let Self { dispatcher, incoming, driver, mut status } = self;
-        let id = dispatcher.id.clone();
-        let stop_link = CancellationToken::new();
+        let Self { dispatcher, incoming, driver } = self;
+        let calls_ended = CancellationToken::new();
         let calls = async {
             dispatcher.run(incoming, shutdown).await;
-            stop_link.cancel();
+            calls_ended.cancel();
         };
-        let tell = async {
-            while status.changed().await.is_ok() {
-                let now = status.borrow_and_update().clone();
-                tracing::debug!(connector = &*id, "link: {now:?}");
-            }
-        };
-        tokio::select! {
-            // The driver is the last to end.
-            ((), ()) = async { tokio::join!(calls, driver.run(stop_link.clone())) } => {}
-            () = async { tell.await; std::future::pending().await } => {}
-        }
+        tokio::join!(calls, driver.run(calls_ended.clone()));
     }
 }

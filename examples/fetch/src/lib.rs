@@ -41,7 +41,6 @@ impl Fetch {
     /// Makes a request and gives the answer
     ///
     /// Redirects are not followed. A status such as 404 is an answer, not an error.
-    #[action(name = "get")]
     pub async fn get(&self, request: Request) -> Result<Answer> {
         let method = request.method.unwrap_or_else(|| "GET".into());
         let mut outgoing = http::request(method, request.url);

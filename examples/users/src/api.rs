@@ -10,8 +10,7 @@ pub const DEFAULT_BASE_URL: &str = "https://api.example.com";
 
 const NOT_FOUND: u16 = 404;
 
-/// What all requests to the API have in common. The key is a placeholder here; the broker puts the
-/// real one in.
+/// What all requests to the API have in common.
 pub fn client() -> Result<Client> {
     Ok(Client::new().bearer_auth(config::require("API_KEY")?))
 }

@@ -140,6 +140,9 @@ fn every_action_and_argument_is_documented() {
             assert!(schema["description"].is_string(), "{}: {name}", action.name);
         }
     }
+    let update = manifest.action("updateUser").expect("the action");
+    assert!(update.arguments["properties"]["firstName"].is_object());
+    assert_eq!(update.arguments["required"], json!(["userId"]));
     assert!(!manifest.field("API_KEY").expect("the key").plain);
     assert!(manifest.field("BASE_URL").expect("the base URL").plain);
 }

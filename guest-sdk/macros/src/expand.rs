@@ -168,9 +168,12 @@ fn unit_hook(hook: &Hook, inputs: TokenStream) -> TokenStream {
 /// A hook that takes and answers JSON.
 fn json_hook(hook: &Hook, inputs: TokenStream) -> TokenStream {
     let name = format_ident!("{}", hook.kind.attribute());
-    let leading = match hook.kind {
-        HookKind::Fallback => vec![quote!(::core::convert::From::from(name))],
-        _ => Vec::new(),
+    // A fallback need not take the name.
+    let (unused, leading) = match hook.kind {
+        HookKind::Fallback => {
+            (quote!(let _ = name;), vec![quote!(::core::convert::From::from(name))])
+        }
+        _ => (quote!(), Vec::new()),
     };
     let body = json_call(&hook.call, &leading);
     quote! {
@@ -180,6 +183,7 @@ fn json_hook(hook: &Hook, inputs: TokenStream) -> TokenStream {
             arguments: &str,
             context: &::aloma_connector::Context,
         ) -> ::aloma_connector::Result<::std::string::String> {
+            #unused
             let _ = (&arguments, &context);
             #body
         }

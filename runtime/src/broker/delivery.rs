@@ -17,7 +17,7 @@ use super::backoff::{pause, retry_after};
 use super::dial::{Connector, DialError, Resolve};
 use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN, IN_FLIGHT};
 use super::policy::Policy;
-use super::record::Tally;
+use super::record::{Refusals, Tally};
 use super::request::{Error, Parsed, Request, Response, Scope};
 use super::retry::{Fate, again};
 use crate::events::Events;
@@ -27,6 +27,7 @@ pub(super) struct Door {
     connector: Arc<str>,
     policy: Arc<Policy>,
     events: Events,
+    refusals: Arc<Refusals>,
     client: Client<Connector, Full<Bytes>>,
     places: Semaphore,
 }
@@ -45,7 +46,8 @@ impl Door {
         resolver: Arc<dyn Resolve>,
     ) -> Self {
         let client = client(Connector::new(policy.clone(), resolver));
-        Self { connector, policy, events, client, places: Semaphore::new(IN_FLIGHT) }
+        let (refusals, places) = (Arc::default(), Semaphore::new(IN_FLIGHT));
+        Self { connector, policy, events, refusals, client, places }
     }
 
     pub fn policy(&self) -> &Policy {
@@ -54,7 +56,13 @@ impl Door {
 
     /// Begins the record of a request.
     pub fn tally(&self, request: &Request, scope: &Scope) -> Tally {
-        Tally::new(self.connector.clone(), self.events.clone(), request, scope)
+        Tally::new(
+            self.connector.clone(),
+            self.events.clone(),
+            self.refusals.clone(),
+            request,
+            scope,
+        )
     }
 
     /// Sends a request, and sends it again where that is safe, worth it and still in time.

@@ -84,3 +84,7 @@ pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(50);
 
 /// Idle connections kept for one origin.
 pub(super) const IDLE_PER_ORIGIN: usize = 32;
+
+/// Different refusals of one connector that the log tells. A guest can make up host names without
+/// end.
+pub(super) const REFUSALS_TOLD: usize = 100;

@@ -1,12 +1,14 @@
 //! The one record that each request leaves, however it ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::limits::URL_BYTES;
+use super::limits::{REFUSALS_TOLD, URL_BYTES};
 use super::request::{Error, Request, Response, Scope};
 use crate::events::{Event, Events, RequestRecord};
 
@@ -16,11 +18,32 @@ pub(super) struct Tally {
     record: RequestRecord,
     gave_up: Option<String>,
     events: Events,
+    refusals: Arc<Refusals>,
     since: Instant,
 }
 
+/// Puts refusals into the log, where the operator finds the flag that would allow them: each once,
+/// for a guest can be refused as often as it likes.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<BTreeSet<String>>);
+
+impl Refusals {
+    fn tell(&self, connector: &str, text: &str) {
+        let mut told = self.0.lock();
+        if told.len() < REFUSALS_TOLD && told.insert(text.to_owned()) {
+            tracing::warn!(connector, "refused: {text}");
+        }
+    }
+}
+
 impl Tally {
-    pub fn new(connector: Arc<str>, events: Events, request: &Request, scope: &Scope) -> Self {
+    pub fn new(
+        connector: Arc<str>,
+        events: Events,
+        refusals: Arc<Refusals>,
+        request: &Request,
+        scope: &Scope,
+    ) -> Self {
         let record = RequestRecord {
             at: SystemTime::now(),
             connector,
@@ -34,7 +57,7 @@ impl Tally {
             bytes_in: 0,
             took: Duration::ZERO,
         };
-        Self { record, gave_up: None, events, since: Instant::now() }
+        Self { record, gave_up: None, events, refusals, since: Instant::now() }
     }
 
     /// Counts an attempt that sends so many bytes.
@@ -60,6 +83,9 @@ impl Tally {
             Ok(_) => self.gave_up.take(),
             Err(error) => Some(error.to_string()),
         };
+        if let Err(Error::Denied(text)) = outcome {
+            self.refusals.tell(&self.record.connector, text);
+        }
     }
 }
 

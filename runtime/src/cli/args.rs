@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
+use serde_json::value::RawValue;
 
-use crate::broker::Policy;
+use crate::broker::{Policy, PolicyError};
 use crate::connector::Limits;
 
 /// Run ALOMA connectors that nobody has to trust.
@@ -80,8 +81,8 @@ pub(super) struct Call {
     #[arg(value_name = "ACTION")]
     pub action: String,
     /// The arguments, a JSON object; `-` reads them from standard input
-    #[arg(value_name = "JSON", default_value = "{}")]
-    pub arguments: String,
+    #[arg(value_name = "JSON", default_value = "{}", value_parser = arguments)]
+    pub arguments: Arguments,
     #[command(flatten)]
     pub connector: Connector,
 }
@@ -158,10 +159,10 @@ pub(super) struct New {
 #[derive(Debug, Args)]
 pub(super) struct Connector {
     /// Let it reach this origin: https://api.example.com, https://*.example.com; never a private address
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = grant)]
     pub allow: Vec<String>,
     /// Let it reach this origin even at a private address: http://127.0.0.1:8080
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = private_grant)]
     pub allow_private: Vec<String>,
     /// Set a configuration field; what the workspace sends goes before it
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
@@ -190,7 +191,7 @@ pub(super) struct Connector {
 #[derive(Debug, Args)]
 pub(super) struct Local {
     /// Where the embedded workspace listens; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4060")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4060", value_parser = loopback)]
     pub listen: SocketAddr,
     /// The embedded workspace's folder [default: aloma-wasm/workspace in the user's data folder]
     #[arg(long, value_name = "FOLDER")]
@@ -236,6 +237,45 @@ impl Connector {
             concurrency: size(self.concurrency),
         }
     }
+}
+
+/// The arguments of a call.
+#[derive(Clone, Debug)]
+pub(super) enum Arguments {
+    /// To be read from standard input.
+    Input,
+    /// A JSON object.
+    Given(Box<RawValue>),
+}
+
+fn arguments(text: &str) -> Result<Arguments, String> {
+    if text == "-" { Ok(Arguments::Input) } else { object(text).map(Arguments::Given) }
+}
+
+/// Reads a JSON object.
+pub(super) fn object(text: &str) -> Result<Box<RawValue>, String> {
+    const LIKE_THIS: &str = "write a JSON object, like '{\"name\":\"value\"}'";
+    let raw: Box<RawValue> =
+        serde_json::from_str(text).map_err(|error| format!("no JSON ({error}); {LIKE_THIS}"))?;
+    if raw.get().starts_with('{') { Ok(raw) } else { Err(LIKE_THIS.to_owned()) }
+}
+
+/// Checks a grant while the command line is read, so that a wrong one is a usage error.
+fn grant(text: &str) -> Result<String, PolicyError> {
+    let text = text.to_owned();
+    Policy::parse(std::slice::from_ref(&text), &[]).map(|_| text)
+}
+
+fn private_grant(text: &str) -> Result<String, PolicyError> {
+    let text = text.to_owned();
+    Policy::parse(&[], std::slice::from_ref(&text)).map(|_| text)
+}
+
+/// The page can call actions with the operator's secrets; it is for this machine only.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    const LIKE_THIS: &str = "write an address and a port of this machine, like 127.0.0.1:4060";
+    let address: SocketAddr = text.parse().map_err(|_| LIKE_THIS.to_owned())?;
+    if address.ip().is_loopback() { Ok(address) } else { Err(LIKE_THIS.to_owned()) }
 }
 
 fn key_value(text: &str) -> Result<(String, SecretString), String> {

@@ -3,12 +3,12 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow};
 use serde_json::value::RawValue;
 
-use super::args;
+use super::args::{self, Arguments, object};
 use crate::broker::Broker;
-use crate::connector::{Configuration, Connector, Context, Engine, Loaded, Services, limits};
+use crate::connector::{self, Configuration, Connector, Context, Engine, Loaded, Services, limits};
 use crate::dispatch::target;
 use crate::events::Events;
 use crate::run::{cache, connector_id};
@@ -16,7 +16,7 @@ use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
 
 pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::Result<()> {
-    let arguments = arguments(&args.arguments)?;
+    let arguments = arguments(args.arguments)?;
     let limits = args.connector.limits();
     let policy = args.connector.policy()?;
     let loaded =
@@ -30,30 +30,24 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
         workspace: Arc::new(NoWorkspace),
     };
     let configuration = Configuration::new(&manifest, values);
-    let connector = Connector::new(loaded, id, services, configuration, limits, events);
+    let settings = connector::Settings { id, services, configuration, limits, events };
+    let connector = Connector::new(loaded, settings);
     let target = target(&manifest, std::slice::from_ref(&args.action));
     let context = Context { call: Some(crate::ids::fresh_id().into()), ..Context::default() };
     let outcome = connector.call(&target, &arguments, &context).await;
     connector.shut_down().await;
-    println!("{}", outcome?.get());
-    Ok(())
+    super::print(outcome?.get())
 }
 
-fn arguments(text: &str) -> anyhow::Result<Box<RawValue>> {
-    let mut read = String::new();
-    let text = if text == "-" {
-        let longest = u64::try_from(limits::JSON_BYTES).unwrap_or(u64::MAX);
-        let mut input = std::io::stdin().lock().take(longest);
-        input.read_to_string(&mut read).context("cannot read the arguments from standard input")?;
-        &read
-    } else {
-        text
-    };
-    let raw: Box<RawValue> = serde_json::from_str(text)
-        .context("the arguments are no JSON; write them like '{\"name\":\"value\"}'")?;
-    ensure!(
-        raw.get().starts_with('{'),
-        "the arguments must be a JSON object, like '{{\"name\":\"value\"}}'"
-    );
-    Ok(raw)
+fn arguments(given: Arguments) -> anyhow::Result<Box<RawValue>> {
+    let mut text = String::new();
+    match given {
+        Arguments::Given(object) => return Ok(object),
+        Arguments::Input => {
+            let longest = u64::try_from(limits::JSON_BYTES).unwrap_or(u64::MAX);
+            let mut input = std::io::stdin().lock().take(longest);
+            input.read_to_string(&mut text).context("cannot read standard input")?;
+        }
+    }
+    object(&text).map_err(|why| anyhow!("standard input: {why}"))
 }

@@ -17,8 +17,7 @@ pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> an
     let id = connector_id(&loaded.manifest, &environment);
     let text =
         if args.json { as_json(&id, &loaded, &limits)? } else { as_text(&id, &loaded, &limits) };
-    println!("{}", text.trim_end());
-    Ok(())
+    super::print(text.trim_end())
 }
 
 fn as_json(id: &str, loaded: &Loaded, limits: &Limits) -> anyhow::Result<String> {

@@ -6,11 +6,12 @@ use crate::workspace::keys::KeyPair;
 
 pub(super) fn keys(args: &args::Keys) -> anyhow::Result<()> {
     if args.stdout {
-        print!("{}", keyfile::lines(&KeyPair::generate()?));
-        return Ok(());
+        return super::print(keyfile::lines(&KeyPair::generate()?).trim_end());
     }
     let file = &args.env_file;
     keyfile::add(file)?;
-    println!("wrote PRIVATE_KEY and PUBLIC_KEY to {}; keep it to yourself", file.display());
-    Ok(())
+    super::print(&format!(
+        "wrote PRIVATE_KEY and PUBLIC_KEY to {}; keep it to yourself",
+        file.display()
+    ))
 }

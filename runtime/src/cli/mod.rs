@@ -8,8 +8,10 @@ mod new;
 mod run;
 mod workspace;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
@@ -25,7 +27,8 @@ pub fn main() -> ExitCode {
     match start(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Nobody may be there to read it; the exit code says it too.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -60,8 +63,17 @@ fn start(command: Command) -> anyhow::Result<()> {
 
 fn new(args: &args::New) -> anyhow::Result<()> {
     let folder = new::create(&args.name, &std::env::current_dir()?)?;
-    println!("{}", new::next_steps(&folder));
-    Ok(())
+    print(&new::next_steps(&folder))
+}
+
+/// Prints a text and ends the line. Whoever reads it may have stopped reading.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! `aloma-wasm run`
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +10,6 @@ use crate::run::{self, Settings};
 use crate::settings::Environment;
 
 pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Result<()> {
-    check_loopback(&args.local)?;
     let settings = Settings {
         files: args.files,
         environment,
@@ -23,18 +22,8 @@ pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Re
     run::run(settings, until_asked_to_stop()?, announce).await
 }
 
-fn announce(local: &LocalWorkspace) {
-    println!("workspace: {}", local.page());
-}
-
-/// The page can call actions with the operator's secrets; it is for this machine only.
-pub(super) fn check_loopback(local: &args::Local) -> anyhow::Result<()> {
-    ensure!(
-        local.listen.ip().is_loopback(),
-        "--listen must be an address of this machine such as 127.0.0.1:4060, not {}",
-        local.listen
-    );
-    Ok(())
+fn announce(local: &LocalWorkspace) -> anyhow::Result<()> {
+    super::print(&format!("workspace: {}", local.page()))
 }
 
 /// Cancelled by the first SIGTERM or Ctrl-C. A second one ends the process at once.

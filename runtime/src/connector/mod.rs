@@ -43,6 +43,20 @@ pub struct Connector {
     pool: Pool,
 }
 
+/// What a loaded connector needs to run.
+pub struct Settings {
+    /// The id that logs and events name.
+    pub id: Arc<str>,
+    /// What the host does for it.
+    pub services: Services,
+    /// The configuration that it begins with.
+    pub configuration: Configuration,
+    /// What it may use up.
+    pub limits: Limits,
+    /// Where its log lines are told.
+    pub events: Events,
+}
+
 /// Instances of an old configuration, still to be stopped.
 #[must_use = "they are to be stopped"]
 pub struct Retired(Vec<instance::Instance>);
@@ -62,17 +76,9 @@ pub enum Target {
 
 impl Connector {
     /// Makes a connector ready for calls. No instance is made yet.
-    pub fn new(
-        loaded: Loaded,
-        id: Arc<str>,
-        services: Services,
-        configuration: Configuration,
-        limits: Limits,
-        events: Events,
-    ) -> Self {
+    pub fn new(loaded: Loaded, settings: Settings) -> Self {
         let Loaded { manifest, schemas, pre, engine, .. } = loaded;
-        let pool = Pool::new(engine, pre, id, services, configuration, limits, events);
-        Self { manifest, schemas, pool }
+        Self { manifest, schemas, pool: Pool::new(engine, pre, settings) }
     }
 
     /// What the connector says of itself.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::Settings;
 use super::bindings::ConnectorPre;
 use super::config::Configuration;
 use super::engine::Engine;
@@ -37,17 +38,9 @@ struct Inner {
 }
 
 impl Pool {
-    pub(super) fn new(
-        engine: Engine,
-        pre: ConnectorPre<State>,
-        id: Arc<str>,
-        services: Services,
-        configuration: Configuration,
-        limits: Limits,
-        events: Events,
-    ) -> Self {
-        let inner =
-            Inner { configuration: Arc::new(configuration), generation: 0, idle: Vec::new() };
+    pub(super) fn new(engine: Engine, pre: ConnectorPre<State>, settings: Settings) -> Self {
+        let Settings { id, services, configuration, limits, events } = settings;
+        let configuration = Arc::new(configuration);
         Self {
             engine,
             pre,
@@ -57,7 +50,7 @@ impl Pool {
             events,
             places: Semaphore::new(limits.concurrency),
             waiting: AtomicUsize::new(0),
-            inner: Mutex::new(inner),
+            inner: Mutex::new(Inner { configuration, generation: 0, idle: Vec::new() }),
         }
     }
 

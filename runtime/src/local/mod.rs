@@ -67,6 +67,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use axum::serve::ListenerExt as _;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::Receiver;
@@ -172,6 +173,8 @@ impl LocalWorkspace {
         let Self { listener, hub, events, .. } = self;
         let follower = hub.clone();
         hub.tasks.spawn(async move { follower.feed.follow(events, &follower.stopping).await });
+        // Somebody waits for each small packet.
+        let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
         let server = axum::serve(listener, routes(&hub))
             .with_graceful_shutdown(hub.stopping.clone().cancelled_owned())
             .into_future();

@@ -162,6 +162,8 @@ fn is_falsy(value: &Value) -> bool {
 mod tests {
     use std::sync::LazyLock;
 
+    use secrecy::ExposeSecret as _;
+
     use super::*;
     use crate::manifest::{EndpointMode, OAuth};
     use crate::workspace::sealing::seal;

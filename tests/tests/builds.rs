@@ -1,0 +1,92 @@
+//! What an author builds: the same source with `cargo component build` and with `cargo build`, and
+//! what `new` makes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use aloma_tests::cli::run;
+use aloma_tests::process::Invocation;
+use aloma_tests::{cli, guest};
+use serde_json::json;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn cargo_component_and_plain_cargo_build_the_same_connector() {
+    if !has_cargo_component().await {
+        eprintln!(
+            "skipped: cargo-component is not installed; \
+             `cargo install cargo-component --version 0.21.1 --locked` installs it"
+        );
+        return;
+    }
+    let component = build_with_cargo_component("hooks").await;
+    for (action, arguments, result) in [
+        ("echo", json!({"value": [1, {"a": null}]}), json!([1, {"a": null}])),
+        ("crm.contacts.create", json!({"name": "Ann"}), json!({"created": "Ann"})),
+        ("sleep", json!({"milliseconds": 1}), json!(null)),
+    ] {
+        for file in [guest("hooks"), component.clone()] {
+            let args = [file.clone(), action.into(), arguments.to_string().into()];
+            let output = cli(["call".into()].into_iter().chain(args)).await;
+            assert_eq!(output.json(), result, "{}", file.display());
+        }
+    }
+    assert_eq!(described(&component).await, described(&guest("hooks")).await);
+}
+
+async fn described(file: &Path) -> serde_json::Value {
+    let output = cli(["inspect".into(), file.to_path_buf(), "--json".into()]).await;
+    output.json()["manifest"]["actions"].clone()
+}
+
+async fn has_cargo_component() -> bool {
+    let mut asked = Command::new("cargo");
+    asked.args(["component", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().await.is_ok_and(|status| status.success())
+}
+
+async fn build_with_cargo_component(package: &str) -> PathBuf {
+    let target = target_folder("cargo-component");
+    let args = ["component", "build", "--release", "--package", package];
+    cargo(Path::new(aloma_tests::guests::PROJECT), &target, &args).await;
+    target.join("wasm32-wasip1/release").join(format!("{package}.wasm"))
+}
+
+#[tokio::test]
+async fn a_new_connector_passes_its_own_tests_builds_and_describes_itself() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let args = vec!["new".into(), "my-connector".into()];
+    let directory = Some(parent.path().to_path_buf());
+    let made = Invocation { args, directory, ..Default::default() };
+    assert_eq!(run(made.clone()).await.status.code(), Some(0));
+    run(made).await.failed(1, &["my-connector", "exists already"]);
+    let (folder, target) = (parent.path().join("my-connector"), target_folder("new"));
+    cargo(&folder, &target, &["test"]).await;
+    cargo(&folder, &target, &["build", "--release", "--target", "wasm32-wasip2"]).await;
+    let built = target.join("wasm32-wasip2/release/my_connector.wasm");
+    let output = cli(["inspect".into(), built]).await;
+    assert!(output.stdout.contains("my-connector"), "{output:#?}");
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_one_makes_nothing() {
+    for name in ["../outside", "2go", "serde"] {
+        cli(["new", name]).await.failed(1, &[name]);
+    }
+}
+
+fn target_folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Runs cargo as an author does, not as a part of the tests' own build.
+async fn cargo(folder: &Path, target: &Path, args: &[&str]) {
+    let mut build = Command::new("cargo");
+    build.current_dir(folder).args(args).arg("--target-dir").arg(target).kill_on_drop(true);
+    for name in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
+        build.env_remove(name);
+    }
+    let output = build.output().await.expect("cargo is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo {}: {said}", args.join(" "));
+}

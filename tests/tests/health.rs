@@ -1,0 +1,45 @@
+//! Health: whatever keeps a connector from working is told to the workspace.
+
+use aloma_tests::{Scene, error_of};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_connector_that_is_well_says_so_after_each_configuration() {
+    let scene = Scene::connector("hooks").start().await;
+    assert_eq!(scene.workspace.health().await, json!({"ok": true, "error": null}));
+    scene.workspace.configure(&[]).await;
+    assert_eq!(scene.workspace.health().await, json!({"ok": true, "error": null}));
+}
+
+#[tokio::test]
+async fn a_failed_start_is_reported_and_healed_by_the_next_configuration() {
+    let scene = Scene::connector("hooks").config("FAIL_START", "the db is away").start().await;
+    let health = scene.workspace.health_of(false).await;
+    assert!(error_of(&health).contains("the db is away"), "{health}");
+    let answer = scene.query(&["nothing"], json!({})).await;
+    assert!(error_of(&answer).contains("the db is away"), "{answer}");
+    scene.workspace.configure(&[]).await;
+    scene.workspace.health_of(true).await;
+    assert_eq!(scene.query(&["nothing"], json!({})).await, json!({}));
+}
+
+#[tokio::test]
+async fn health_check_and_configuration_check_are_both_told() {
+    let scene = Scene::connector("hooks")
+        .config("UNWELL", "feeling poorly")
+        .config("BAD_CONFIG", "the url is odd")
+        .start()
+        .await;
+    let health = scene.workspace.health_of(false).await;
+    let lines: Vec<_> = error_of(&health).lines().collect();
+    assert!(lines.iter().any(|line| line.contains("feeling poorly")), "{health}");
+    assert!(lines.iter().any(|line| line.contains("the url is odd")), "{health}");
+}
+
+#[tokio::test]
+async fn a_required_field_without_a_value_is_named() {
+    let scene = Scene::connector("users").start().await;
+    let health = scene.workspace.health_of(false).await;
+    assert!(error_of(&health).contains("Configuration: "), "{health}");
+    assert!(error_of(&health).contains(" is required"), "{health}");
+}
