@@ -7,17 +7,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::connector::{Connector, Context, Target};
+use crate::connector::{CallError, Connector, Context, Target};
 use crate::manifest::Manifest;
 use crate::oauth::Authorization;
+use crate::printable::printable;
 use crate::workspace::configuration;
 use crate::workspace::introspection::introspect;
 use crate::workspace::keys::KeyPair;
@@ -27,12 +29,12 @@ use crate::workspace::{Incoming, Link, Query, Reply, Request, wrap_result};
 /// How often health is reported, as the Node SDK does it.
 const HEALTH_PERIOD: Duration = Duration::from_secs(30);
 
-/// How long calls under way may go on when the process is asked to stop. Orchestrators kill after
-/// 30 seconds; the replies still have to be flushed.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long the controller's `stop` may take then.
+const STOP: Duration = Duration::from_secs(4);
 
-/// Calls that are held at once, running or waiting. One beyond it is refused at once.
-const CALLS: usize = 4096;
+/// Packets that are being handled at once; most wait for the outbox then, since the connector refuses
+/// calls long before. One beyond it is refused.
+const PACKETS: usize = 4096;
 
 /// Connects one connector with its workspace.
 pub struct Dispatcher {
@@ -48,6 +50,8 @@ pub struct Dispatcher {
     pub keys: Option<Arc<KeyPair>>,
     /// The OAuth flow, where the connector has one.
     pub authorization: Authorization,
+    /// How long calls under way may go on when the process is asked to stop.
+    pub grace: Duration,
 }
 
 /// What the handlers share.
@@ -55,36 +59,30 @@ struct Shared {
     dispatcher: Dispatcher,
     introspection: Box<RawValue>,
     /// What was wrong with the last configuration.
-    problems: parking_lot::Mutex<Vec<String>>,
-    /// Held during a health check, so that a later check cannot report before an earlier one.
-    checking: Mutex<()>,
+    problems: Mutex<Vec<String>>,
+    /// Told when there is a new configuration.
+    configured: Notify,
+    /// Cancelled when calls under way have had their time.
+    cut_off: CancellationToken,
 }
 
 impl Dispatcher {
     /// Handles packets until `shutdown`, then answers the calls under way and stops the connector.
     pub async fn run(self, mut incoming: mpsc::Receiver<Incoming>, shutdown: CancellationToken) {
         let shared = Arc::new(Shared::new(self));
-        let mut work = JoinSet::new();
-        let mut health = interval_at(Instant::now() + HEALTH_PERIOD, HEALTH_PERIOD);
-        health.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut configured = false;
+        let (mut work, mut keepers) = (JoinSet::new(), JoinSet::new());
+        keepers.spawn(shared.clone().keep_health());
+        keepers.spawn(shared.clone().keep_house());
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some(packet) = incoming.recv() => {
-                    if matches!(packet.request, Request::SetConfig { .. }) {
-                        // Its handler reports health by itself; the next report is due a period later.
-                        configured = true;
-                        health.reset();
-                    }
-                    shared.dispatch(packet, &mut work);
-                }
-                _ = health.tick(), if configured => {
-                    work.spawn(shared.clone().report_health());
-                }
+                Some(packet) = incoming.recv() => shared.dispatch(packet, &mut work),
                 Some(ended) = work.join_next() => note_panic(ended),
             }
         }
+        // From here on the link refuses calls by itself; those that wait refuse as they are dropped.
+        incoming.close();
+        keepers.shutdown().await;
         shared.drain(work).await;
     }
 }
@@ -95,8 +93,9 @@ impl Shared {
         Self {
             dispatcher,
             introspection,
-            problems: parking_lot::Mutex::default(),
-            checking: Mutex::default(),
+            problems: Mutex::default(),
+            configured: Notify::new(),
+            cut_off: CancellationToken::new(),
         }
     }
 
@@ -104,13 +103,14 @@ impl Shared {
         let Incoming { request, reply } = packet;
         let shared = self.clone();
         match request {
-            Request::SetConfig { secrets } => shared.configure(secrets, work),
+            Request::SetConfig { secrets } => shared.configure(secrets),
+            _ if work.len() >= PACKETS => {
+                reply.refuse(&format!(
+                    "overloaded: {PACKETS} packets wait already; try again later"
+                ));
+            }
             Request::Introspect => {
                 work.spawn(async move { reply.answer(shared.introspection.clone()).await });
-            }
-            Request::Query(_) if work.len() >= CALLS => {
-                let refusal = format!("overloaded: {CALLS} calls are under way; try again later");
-                work.spawn(async move { reply.error(&refusal).await });
             }
             Request::Query(query) => {
                 work.spawn(async move { shared.query(query, reply).await });
@@ -128,8 +128,8 @@ impl Shared {
         }
     }
 
-    /// Puts the configuration in force before the next packet is looked at; the rest may take time.
-    fn configure(self: Arc<Self>, secrets: Map<String, Value>, work: &mut JoinSet<()>) {
+    /// Puts the configuration in force before the next packet is looked at.
+    fn configure(&self, secrets: Map<String, Value>) {
         let Dispatcher { id, connector, keys, authorization, .. } = &self.dispatcher;
         let fields = connector.manifest().all_fields();
         let opened = configuration::open(secrets, &fields, keys.as_deref(), id, SystemTime::now());
@@ -139,11 +139,8 @@ impl Shared {
         *self.problems.lock() = opened.problems;
         let configuration = connector.configuration().with_workspace(opened.values);
         authorization.configure(&configuration);
-        let retired = connector.configure(configuration);
-        work.spawn(async move {
-            self.dispatcher.connector.stop(retired).await;
-            self.report_health().await;
-        });
+        connector.configure(configuration);
+        self.configured.notify_one();
     }
 
     async fn query(self: Arc<Self>, query: Query, reply: Reply) {
@@ -155,7 +152,11 @@ impl Shared {
             Target::Fallback(_) => with_method(variables, &original),
             _ => variables,
         };
-        match connector.call(&target, &variables, &context).await {
+        let outcome = tokio::select! {
+            outcome = connector.call(&target, &variables, &context) => outcome,
+            () = self.cut_off.cancelled() => Err(CallError::CutOff),
+        };
+        match outcome {
             Ok(result) => reply.answer(wrap_result(&path, result)).await,
             Err(error) => {
                 let (connector, call) = (&*self.dispatcher.id, context.call.as_deref());
@@ -170,30 +171,54 @@ impl Shared {
         Ok(json!({ "url": started.url, "useCodeChallenge": started.use_code_challenge }))
     }
 
-    async fn report_health(self: Arc<Self>) {
-        let _one_at_a_time = self.checking.lock().await;
+    /// Reports health after each new configuration, and every [`HEALTH_PERIOD`] from then on. One
+    /// check at a time: a slow one delays the next and is not overtaken.
+    async fn keep_health(self: Arc<Self>) {
+        self.configured.notified().await;
+        loop {
+            self.report_health().await;
+            // Whichever comes first; that the time is up is no error.
+            let _ = timeout(HEALTH_PERIOD, self.configured.notified()).await;
+        }
+    }
+
+    async fn keep_house(self: Arc<Self>) {
+        self.dispatcher.connector.keep_house().await;
+    }
+
+    async fn report_health(&self) {
         let mut problems = self.problems.lock().clone();
         problems.extend(self.dispatcher.connector.problems().await);
         problems.extend(self.dispatcher.broker.health_problem());
         for problem in &problems {
-            tracing::warn!(connector = &*self.dispatcher.id, "not well: {problem}");
+            tracing::warn!(connector = &*self.dispatcher.id, "not well: {}", printable(problem));
         }
         self.dispatcher.link.health(&problems);
     }
 
+    /// Finishes the calls under way, each with an answer, and stops the connector.
     async fn drain(self: Arc<Self>, mut work: JoinSet<()>) {
+        let connector = &*self.dispatcher.id;
         if !work.is_empty() {
-            tracing::info!(connector = &*self.dispatcher.id, "finishing {} calls", work.len());
+            tracing::info!(connector, "finishing {} calls", work.len());
         }
-        let all = async {
-            while let Some(ended) = work.join_next().await {
-                note_panic(ended);
-            }
-            self.dispatcher.connector.shut_down().await;
-        };
-        if timeout(DRAIN, all).await.is_err() {
-            tracing::warn!(connector = &*self.dispatcher.id, "calls were cut off after {DRAIN:?}");
+        let grace = self.dispatcher.grace;
+        if timeout(grace, finish(&mut work)).await.is_err() {
+            tracing::warn!(connector, "{} calls are cut off after {grace:?}", work.len());
+            self.cut_off.cancel();
+            // They have only their answers left to queue; what cannot is answered as it is dropped.
+            let _ = timeout(STOP, finish(&mut work)).await;
+            work.shutdown().await;
         }
+        if timeout(STOP, self.dispatcher.connector.shut_down()).await.is_err() {
+            tracing::warn!(connector, "`stop` was cut off after {STOP:?}");
+        }
+    }
+}
+
+async fn finish(work: &mut JoinSet<()>) {
+    while let Some(ended) = work.join_next().await {
+        note_panic(ended);
     }
 }
 

@@ -13,6 +13,7 @@ mod keyfile;
 pub mod local;
 pub mod manifest;
 mod oauth;
+mod printable;
 pub mod run;
 pub mod settings;
 mod tasks;

@@ -21,7 +21,7 @@ pub struct Authorization {
     declared: Option<OAuth>,
     environment: Overrides,
     broker: Arc<Broker>,
-    link: Link,
+    link: Option<Link>,
     keys: Option<Arc<KeyPair>>,
 }
 
@@ -43,15 +43,17 @@ pub struct Started {
 }
 
 impl Authorization {
-    /// The flow of the grant that `manifest` declares. Without one, every step says so.
+    /// The flow of the grant that `manifest` declares. Without one, every step says so. `workspace` is
+    /// where refreshed tokens are kept, and the keys to seal them with; without one they are lost with
+    /// the process.
     pub fn new(
         id: Arc<str>,
         manifest: &Manifest,
         environment: &Environment,
         broker: Arc<Broker>,
-        link: Link,
-        keys: Option<Arc<KeyPair>>,
+        workspace: Option<(Link, Option<Arc<KeyPair>>)>,
     ) -> Self {
+        let (link, keys) = workspace.map_or((None, None), |(link, keys)| (Some(link), keys));
         let text = |name: &str| environment.get(name).map(str::to_owned);
         let environment = Overrides {
             client_id: text("OAUTH_CLIENT_ID"),
@@ -117,7 +119,7 @@ impl Authorization {
         Arc::new(move |tokens| {
             let (id, link, keys) = (id.clone(), link.clone(), keys.clone());
             Box::pin(async move {
-                if let Err(error) = save(&tokens, &id, &link, keys.as_deref()).await {
+                if let Err(error) = save(&tokens, &id, link.as_ref(), keys.as_deref()).await {
                     tracing::warn!(connector = &*id, "refreshed tokens are not saved: {error:#}");
                 }
             })
@@ -128,7 +130,13 @@ impl Authorization {
 const NO_KEYS: &str =
     "there are no keys to seal the tokens with; make a pair with `aloma-wasm keys`";
 
-async fn save(tokens: &Value, id: &str, link: &Link, keys: Option<&KeyPair>) -> anyhow::Result<()> {
+async fn save(
+    tokens: &Value,
+    id: &str,
+    link: Option<&Link>,
+    keys: Option<&KeyPair>,
+) -> anyhow::Result<()> {
+    let link = link.context("there is no workspace to keep them")?;
     let keys = keys.context(NO_KEYS)?;
     link.config_update(sealing::seal(tokens, id, keys.public())?).await?;
     Ok(())

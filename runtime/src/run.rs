@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
-use secrecy::SecretString;
+use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,8 @@ use crate::keyfile;
 use crate::local::{Hosted, LocalSettings, LocalWorkspace};
 use crate::manifest::Manifest;
 use crate::oauth::Authorization;
-use crate::settings::{self, Environment, Platform};
+use crate::printable::printable;
+use crate::settings::{self, Assignment, Environment, Platform};
 use crate::tasks::Tasks;
 use crate::workspace::keys::KeyPair;
 use crate::workspace::{self, Identity, LinkSettings};
@@ -32,9 +33,11 @@ pub struct Settings {
     /// What may be reached.
     pub policy: Policy,
     /// The operator's values, by field key.
-    pub config: Vec<(String, SecretString)>,
+    pub config: Vec<Assignment>,
     /// The limits of each connector.
     pub limits: Limits,
+    /// How long calls under way may go on after `shutdown`.
+    pub grace: Duration,
     /// Where the embedded workspace listens, where there is one.
     pub listen: SocketAddr,
     /// The embedded workspace's folder.
@@ -52,29 +55,28 @@ pub async fn run(
     shutdown: CancellationToken,
     announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let loaded = load_all(&settings).await?;
+    let loaded = tokio::select! {
+        loaded = load_all(&settings) => loaded?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     let events = Events::default();
     let Some(platform) = Platform::read(&settings.environment)? else {
         return run_locally(settings, loaded, events, shutdown, announce).await;
     };
-    ensure!(
-        loaded.len() == 1,
-        "a registration token belongs to one connector; run {} processes, each with its own token",
-        loaded.len()
-    );
+    let [(id, loaded)] = <[_; 1]>::try_from(loaded).map_err(|loaded| {
+        anyhow!(
+            "a registration token belongs to one connector; run {} processes, each with its own",
+            loaded.len()
+        )
+    })?;
     let keys = settings::keys(&settings.environment)?;
-    let mut joined = JoinSet::new();
-    for (id, loaded) in loaded {
-        check_keys(&loaded.manifest, keys.as_deref())?;
-        let link = LinkSettings {
-            device_endpoint: platform.device_endpoint.clone(),
-            websocket_endpoint: platform.websocket_endpoint.clone(),
-            token: platform.token.clone(),
-        };
-        let member = Member { id, loaded, link, keys: keys.clone(), events: events.clone() };
-        joined.spawn(member.join(&settings)?.run(shutdown.clone()));
-    }
-    joined.join_all().await;
+    check_keys(&loaded.manifest, keys.as_deref())?;
+    let link = LinkSettings {
+        device_endpoint: platform.device_endpoint,
+        websocket_endpoint: platform.websocket_endpoint,
+        token: platform.token,
+    };
+    Member { id, loaded, link, keys, events }.join(&settings)?.run(shutdown).await;
     Ok(())
 }
 
@@ -161,6 +163,8 @@ async fn load_all(settings: &Settings) -> anyhow::Result<Vec<(Arc<str>, Loaded)>
         tell_asks(&id, &loaded.manifest);
         connectors.push((id, loaded));
     }
+    let described = connectors.iter().map(|(id, loaded)| (&**id, &*loaded.manifest));
+    settings::check_assignments(&settings.config, &described.collect::<Vec<_>>())?;
     Ok(connectors)
 }
 
@@ -173,7 +177,8 @@ pub fn connector_id(manifest: &Manifest, environment: &Environment) -> Arc<str> 
 fn tell_asks(id: &str, manifest: &Manifest) {
     for ask in &manifest.asks {
         let reason = ask.reason.as_deref().unwrap_or("no reason given");
-        tracing::info!(connector = id, "asks to reach {}: {reason}", ask.origin);
+        let ask = printable(&format!("asks to reach {}: {reason}", ask.origin));
+        tracing::info!(connector = id, "{ask}");
     }
 }
 
@@ -212,7 +217,7 @@ impl Member {
         let Self { id, loaded, link, keys, events } = self;
         let environment = &settings.environment;
         let manifest = loaded.manifest.clone();
-        let values = settings::operator_values(&manifest, &settings.config, environment)?;
+        let values = settings::operator_values(&id, &manifest, &settings.config, environment)?;
         let broker = Arc::new(Broker::new(id.clone(), settings.policy.clone(), events.clone()));
         let identity = identity(&id, &manifest, keys.as_deref(), environment);
         let (link, incoming, driver) = workspace::open(link, identity);
@@ -224,8 +229,7 @@ impl Member {
             &manifest,
             environment,
             broker.clone(),
-            link.clone(),
-            keys.clone(),
+            Some((link.clone(), keys.clone())),
         );
         authorization.configure(&configuration);
         let connector = Connector::new(
@@ -239,7 +243,8 @@ impl Member {
             },
         );
         let connector = Arc::new(connector);
-        let dispatcher = Dispatcher { id, connector, broker, link, keys, authorization };
+        let dispatcher =
+            Dispatcher { id, connector, broker, link, keys, authorization, grace: settings.grace };
         Ok(Joined { dispatcher, incoming, driver })
     }
 }

@@ -1,10 +1,13 @@
 //! Where settings come from: flags, then the environment, then `.env`.
 
+mod dotenv;
+
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -16,17 +19,15 @@ use crate::workspace::keys::KeyPair;
 const DEVICE_ENDPOINT: &str = "https://connect.aloma.io/";
 const WEBSOCKET_ENDPOINT: &str = "wss://connect.aloma.io/transport/";
 
-/// Variables that are ours or the host's. A connector that declares a field of such a name does not
-/// get it from the environment.
+/// Variables that are ours. A connector that declares a field of such a name does not get it from
+/// `.env`.
 const RESERVED: &[&str] = &[
     "CONNECTOR_ID",
     "DEPLOYMENT",
     "DEVICE_ENDPOINT",
-    "HOME",
     "HOSTNAME",
     "LOG_LEVEL",
     "OAUTH_CLIENT_SECRET",
-    "PATH",
     "PRIVATE_KEY",
     "PUBLIC_KEY",
     "REGISTRATION_KEY",
@@ -37,7 +38,8 @@ const RESERVED: &[&str] = &[
 /// The process's environment over the `.env` file, read once.
 #[derive(Clone, Default)]
 pub struct Environment {
-    variables: BTreeMap<String, SecretString>,
+    process: BTreeMap<String, SecretString>,
+    file: BTreeMap<String, SecretString>,
 }
 
 impl Environment {
@@ -46,30 +48,34 @@ impl Environment {
     /// # Errors
     /// When a named file is not there, or a file is no `.env`.
     pub fn read(named: Option<&Path>) -> anyhow::Result<Self> {
-        let file = named.unwrap_or(Path::new(".env"));
-        let mut variables = match dotenvy::from_path_iter(file) {
-            Ok(lines) => read_lines(file, lines)?,
-            Err(error) if named.is_none() && error.not_found() => BTreeMap::new(),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", file.display()));
-            }
+        let path = named.unwrap_or(Path::new(".env"));
+        let file = match std::fs::read_to_string(path) {
+            Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
+            text => text.with_context(|| format!("cannot read {}", path.display()))?,
         };
+        let file = dotenv::parse(&file).with_context(|| path.display().to_string())?;
+        Ok(Self { file, ..Self::of_process() })
+    }
+
+    /// The environment alone, for what needs no connector's settings.
+    pub fn of_process() -> Self {
         // Values that are no Unicode cannot be ours.
-        let set = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        variables.extend(set.map(|(name, value)| (name, value.into())));
-        Ok(Self { variables })
+        let process = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        Self { process, file: BTreeMap::new() }
     }
 
     /// The variables of one file alone.
     ///
     /// # Errors
     /// When it cannot be read or is no `.env`.
-    pub fn read_file(file: &Path) -> anyhow::Result<Self> {
-        let lines = dotenvy::from_path_iter(file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(Self { variables: read_lines(file, lines)? })
+    pub fn read_file(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let file = dotenv::parse(&text).with_context(|| path.display().to_string())?;
+        Ok(Self { process: BTreeMap::new(), file })
     }
 
     /// A variable that is set and not empty.
@@ -79,25 +85,15 @@ impl Environment {
 
     /// The same, still wrapped.
     pub fn secret(&self, name: &str) -> Option<&SecretString> {
-        self.variables.get(name).filter(|value| !value.expose_secret().is_empty())
+        let set = |variables: &'_ BTreeMap<String, SecretString>| {
+            variables.get(name).is_some_and(|value| !value.expose_secret().is_empty())
+        };
+        if set(&self.process) { self.process.get(name) } else { self.of_file(name) }
     }
-}
 
-fn read_lines(
-    file: &Path,
-    lines: dotenvy::Iter<std::fs::File>,
-) -> anyhow::Result<BTreeMap<String, SecretString>> {
-    let read = |line: dotenvy::Result<(String, String)>| {
-        // The error would repeat the line, which may hold a secret.
-        let (name, value) = line.map_err(|_| {
-            anyhow!(
-                "{} has a line that is not NAME=value; quote values with spaces",
-                file.display()
-            )
-        })?;
-        Ok((name, SecretString::from(value)))
-    };
-    lines.map(read).collect()
+    fn of_file(&self, name: &str) -> Option<&SecretString> {
+        self.file.get(name).filter(|value| !value.expose_secret().is_empty())
+    }
 }
 
 /// The workspace of the platform.
@@ -156,36 +152,76 @@ fn half(set: &str, unset: &str) -> anyhow::Error {
     anyhow!("{set} is set and {unset} is not; set both, or make a new pair with `aloma-wasm keys`")
 }
 
-/// The operator's own values for a connector: `--config` before the environment.
+/// A `--config` flag.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// The field's key; `ID.KEY` for the field of one connector of several.
+    pub key: String,
+    /// The value; none takes it from the environment variable of the same name.
+    pub value: Option<SecretString>,
+}
+
+/// The operator's own values for a connector: `--config` before `.env`.
+///
+/// A connector names its fields itself, so the environment as such is not looked at: it holds what is
+/// nobody's business. `--config KEY` takes a variable from it by name.
 ///
 /// # Errors
-/// When a value is given for a field that the connector does not declare.
+/// When a variable is named that is not set.
 pub fn operator_values(
+    id: &str,
     manifest: &Manifest,
-    given: &[(String, SecretString)],
+    given: &[Assignment],
     environment: &Environment,
 ) -> anyhow::Result<Values> {
     let fields = manifest.all_fields();
-    let from_environment = |field: &Field| {
+    let in_file = |field: &Field| {
         let reserved = RESERVED.contains(&field.key.as_str());
-        let value = environment.secret(&field.key).filter(|_| !reserved)?;
-        Some((field.key.clone(), value.clone()))
+        environment.of_file(&field.key).filter(|_| !reserved)?;
+        // A variable that is set goes before the file, as everywhere.
+        Some((field.key.clone(), environment.secret(&field.key)?.clone()))
     };
-    let mut values: Values = fields.iter().filter_map(from_environment).collect();
-    if !values.is_empty() {
-        let names: Vec<_> = values.keys().map(String::as_str).collect();
-        tracing::info!(connector = manifest.name, "from the environment: {}", names.join(", "));
-    }
-    for (key, value) in given {
-        ensure!(
-            fields.iter().any(|field| field.key == *key),
-            "{} has no configuration field `{key}`; it has: {}",
-            manifest.name,
-            names(&fields)
-        );
-        values.insert(key.clone(), value.clone());
+    let mut values: Values = fields.iter().filter_map(in_file).collect();
+    for Assignment { key, value } in given {
+        let Some(field) = fields.iter().find(|field| assigns(key, id, &field.key)) else {
+            continue;
+        };
+        let value = match value {
+            Some(value) => value.clone(),
+            None => environment.secret(&field.key).cloned().with_context(|| {
+                format!(
+                    "--config {key} takes {} from the environment, where it is not set",
+                    field.key
+                )
+            })?,
+        };
+        values.insert(field.key.clone(), value);
     }
     Ok(values)
+}
+
+/// Checks that each assignment is for a field that there is.
+///
+/// # Errors
+/// When no connector declares the field; names those that there are.
+pub fn check_assignments(
+    given: &[Assignment],
+    connectors: &[(&str, &Manifest)],
+) -> anyhow::Result<()> {
+    for Assignment { key, .. } in given {
+        let declares = |(id, manifest): &(&str, &Manifest)| {
+            manifest.all_fields().iter().any(|field| assigns(key, id, &field.key))
+        };
+        if !connectors.iter().any(declares) {
+            let fields: Vec<_> = connectors.iter().flat_map(|(_, m)| m.all_fields()).collect();
+            bail!("there is no configuration field `{key}`; there are: {}", names(&fields));
+        }
+    }
+    Ok(())
+}
+
+fn assigns(key: &str, id: &str, field: &str) -> bool {
+    key == field || key.strip_prefix(id).and_then(|rest| rest.strip_prefix('.')) == Some(field)
 }
 
 fn names(fields: &[Field]) -> String {

@@ -127,7 +127,7 @@ async fn wrong_flags_are_usage_errors_that_say_what_would_be_right() {
         (&["run", hello, "--alow", "x"], "--allow"),
         (&["run", hello, "--allow", "api.example.com"], "--allow https://api.example.com"),
         (&["run", hello, "--allow", "https://api.example.com/v1"], "https://api.example.com"),
-        (&["run", hello, "--config", "NOVALUE"], "="),
+        (&["run", hello, "--config", "=x"], "KEY=VALUE"),
         (&["run", hello, "--listen", "nowhere"], "--listen"),
         (&["unheard-of"], "unheard-of"),
         (&[], "Usage"),

@@ -58,9 +58,26 @@ async fn the_workspace_goes_before_the_operator() {
 }
 
 #[tokio::test]
-async fn the_environment_fills_a_declared_field() {
-    let scene = Scene::connector("hooks").env("TEXT", "from the environment").start().await;
-    assert_eq!(read(&scene, "TEXT").await, "from the environment");
+async fn the_environment_fills_a_field_only_where_the_operator_names_it() {
+    let hidden = Scene::connector("hooks").env("TEXT", "from the environment").start().await;
+    assert_eq!(read(&hidden, "TEXT").await, Value::Null);
+    let named = Scene::connector("hooks")
+        .env("TEXT", "from the environment")
+        .args(["--config", "TEXT"])
+        .start()
+        .await;
+    assert_eq!(read(&named, "TEXT").await, "from the environment");
+}
+
+#[tokio::test]
+async fn an_env_file_fills_a_declared_field_and_keeps_what_is_ours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("my.env");
+    std::fs::write(&file, "TEXT=pa$word # as Node reads it\nUNDECLARED=x\n").expect("written");
+    let file = file.to_str().expect("a path that is text").to_owned();
+    let scene = Scene::connector("hooks").args(["--env-file", &file]).start().await;
+    assert_eq!(read(&scene, "TEXT").await, "pa$word");
+    assert_eq!(read(&scene, "UNDECLARED").await, Value::Null);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Health: whatever keeps a connector from working is told to the workspace.
 
-use aloma_tests::{Scene, error_of};
+use aloma_tests::{Answer, FakeApi, Gate, Scene, error_of};
 use serde_json::json;
 
 #[tokio::test]
@@ -42,4 +42,23 @@ async fn a_required_field_without_a_value_is_named() {
     let health = scene.workspace.health_of(false).await;
     assert!(error_of(&health).contains("Configuration: "), "{health}");
     assert!(error_of(&health).contains(" is required"), "{health}");
+}
+
+#[tokio::test]
+async fn a_busy_connector_still_tells_its_health() {
+    let (api, gate) = (FakeApi::start(), Gate::default());
+    api.answers("GET", "/slow", [Answer::json(200, &json!({})).after(&gate)]);
+    let scene = Scene::connector("hooks")
+        .allow_private(&api.origin())
+        .args(["--concurrency", "1"])
+        .start()
+        .await;
+    scene.workspace.health_of(true).await;
+    let asked = scene.workspace.ask_query(&["send"], json!({"url": api.url("/slow")})).await;
+    api.wait_for(1, scene.process.log()).await;
+    scene.workspace.configure(&[("UNWELL".into(), "feeling poorly".into())]).await;
+    let health = scene.workspace.health_of(false).await;
+    assert!(error_of(&health).contains("feeling poorly"), "{health}");
+    gate.open();
+    assert_eq!(asked.answer().await["status"], 200);
 }

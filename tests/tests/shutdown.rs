@@ -1,6 +1,6 @@
 //! The end: calls under way are finished, the workspace is told, and the exit code is 0.
 
-use aloma_tests::{Answer, FakeApi, Gate, Scene};
+use aloma_tests::{Answer, FakeApi, Gate, Scene, error_of};
 use serde_json::json;
 
 #[tokio::test]
@@ -52,5 +52,29 @@ async fn the_controller_is_told_to_stop() {
     scene.workspace.health().await;
     scene.process.terminate();
     scene.process.line_with("hooks: stopped, shutdown = true").await;
+    assert_eq!(scene.process.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn calls_that_outlive_the_time_to_finish_are_answered_all_the_same() {
+    let (api, gate) = (FakeApi::start(), Gate::default());
+    api.answers("GET", "/slow", [Answer::json(200, &json!({})).after(&gate)]);
+    let mut scene = Scene::connector("hooks")
+        .allow_private(&api.origin())
+        .args(["--shutdown-timeout", "1"])
+        .start()
+        .await;
+    let query = json!({"query": ["send"], "variables": {"url": api.url("/slow")}});
+    let asked = scene.workspace.ask_together("connector.query", &vec![query; 5]).await;
+    api.wait_for(5, scene.process.log()).await;
+    scene.process.terminate();
+    scene.process.line_with("finishing").await;
+    let late = scene.workspace.ask_query(&["hello"], json!({})).await;
+    for asked in asked {
+        let answer = asked.answer().await;
+        assert!(error_of(&answer).contains("cut off"), "{answer}");
+    }
+    let answer = late.answer().await;
+    assert!(error_of(&answer).contains("shutting down"), "{answer}");
     assert_eq!(scene.process.exit().await.code(), Some(0));
 }

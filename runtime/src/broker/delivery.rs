@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::backoff::{pause, retry_after};
 use super::dial::{Connector, DialError, Resolve};
+use super::held::{Budget, Held};
 use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN, IN_FLIGHT};
 use super::policy::Policy;
 use super::record::{Refusals, Tally};
@@ -28,6 +29,7 @@ pub(super) struct Door {
     policy: Arc<Policy>,
     events: Events,
     refusals: Arc<Refusals>,
+    budget: Budget,
     client: Client<Connector, Full<Bytes>>,
     places: Semaphore,
 }
@@ -46,8 +48,13 @@ impl Door {
         resolver: Arc<dyn Resolve>,
     ) -> Self {
         let client = client(Connector::new(policy.clone(), resolver));
-        let (refusals, places) = (Arc::default(), Semaphore::new(IN_FLIGHT));
-        Self { connector, policy, events, refusals, client, places }
+        let (refusals, budget) = (Arc::default(), Budget::default());
+        let places = Semaphore::new(IN_FLIGHT);
+        Self { connector, policy, events, refusals, budget, client, places }
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub fn policy(&self) -> &Policy {
@@ -133,7 +140,7 @@ impl Door {
         *message.uri_mut() = request.uri.clone();
         *message.headers_mut() = request.headers.clone();
         match self.client.request(message).await {
-            Ok(answer) => read(answer, request).await,
+            Ok(answer) => read(answer, request, self.budget.hold()).await,
             Err(error) => Err(unsent_or_broken(&error, request)),
         }
     }
@@ -168,22 +175,39 @@ fn wait(attempt: u32, outcome: &Result<Response, Failure>) -> Duration {
     pause(attempt, rand::random()).max(asked.unwrap_or_default())
 }
 
-async fn read(answer: http::Response<Incoming>, request: &Parsed) -> Result<Response, Failure> {
+async fn read(
+    answer: http::Response<Incoming>,
+    request: &Parsed,
+    mut held: Held,
+) -> Result<Response, Failure> {
     let (head, body) = answer.into_parts();
     let limit = request.answer_bytes;
     // Said beforehand, it need not be read to be refused.
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(request, "body", limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(Response {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: body.to_bytes(),
-        }),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(request, "body", limit)),
-        Err(error) => Err(broken(request, &*error)),
+    let mut body = Limited::new(body, limit);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => {
+                let grown = held.grow(data.len());
+                grown.map_err(|error| Failure { fate: Fate::Final, error })?;
+                whole.extend_from_slice(&data);
+            }
+            Ok(Err(_trailers)) => {}
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(too_large(request, "body", limit));
+            }
+            Err(error) => return Err(broken(request, &*error)),
+        }
     }
+    Ok(Response {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: whole.freeze(),
+        held: Arc::new(held),
+    })
 }
 
 /// What is known after an attempt that got no answer.

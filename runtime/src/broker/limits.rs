@@ -29,8 +29,14 @@ pub(super) const ANSWER_HEADERS: usize = 256;
 /// Bytes of a token endpoint's answer. Tokens have a few kB; some answers carry a profile beside.
 pub(super) const TOKEN_ANSWER: usize = 256 * 1024;
 
-/// Requests of one connector that are on the wire at the same time. With `ANSWER_BODY` it is what
-/// bounds the memory of answers.
+/// Bytes of bodies, of requests and of answers, that are held for one connector at once: eight of the
+/// largest.
+pub const HELD: usize = 256 * 1024 * 1024;
+
+/// They are counted in pieces of this size.
+pub(super) const HELD_UNIT: usize = 1024;
+
+/// Requests of one connector that are on the wire at the same time.
 pub(super) const IN_FLIGHT: usize = 64;
 
 /// The time for a look-up of a name. A resolver asks a second server after 5 seconds.

@@ -7,6 +7,7 @@ mod address;
 mod backoff;
 mod delivery;
 mod dial;
+mod held;
 mod limits;
 mod oauth;
 mod policy;
@@ -29,7 +30,8 @@ use oauth::{Bearer, OAuth};
 use record::Tally;
 use request::Parsed;
 
-pub use limits::{ANSWER_BODY, REQUEST_BODY};
+pub use held::Held;
+pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
 pub use oauth::{OAuthClient, OnRefresh};
 pub use policy::{Permit, Policy, PolicyError, Refusal};
 pub use request::{Error, Request, Response, Scope};
@@ -57,6 +59,11 @@ impl Broker {
     ) -> Self {
         let door = Arc::new(Door::new(connector, Arc::new(policy), events, resolver));
         Self { oauth: Arc::new(OAuth::new(door.clone())), door }
+    }
+
+    /// Begins to hold bodies for a guest: what it has handed over and not yet sent.
+    pub fn hold(&self) -> Held {
+        self.door.budget().hold()
     }
 
     /// Makes a request and leaves one record of it, also when it is refused or given up.

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Uri};
 use tokio::time::Instant;
 use url::Url;
 
+use super::held::Held;
 use super::limits::{
     ANSWER_BODY, ATTEMPT, ATTEMPTS, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
     MOST_ATTEMPTS, REQUEST_BODY, TOTAL, URL_BYTES,
@@ -44,6 +45,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, as it came over the wire.
     pub body: Bytes,
+    /// Counts the body against what may be held for the connector.
+    pub held: Arc<Held>,
 }
 
 /// Why there is no answer: the cases of `error` in `wit/http.wit`. The text says what happened and

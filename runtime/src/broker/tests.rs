@@ -20,7 +20,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use super::dial::Resolve;
-use super::limits::{ANSWER_BODY, IN_FLIGHT, REFRESH_PAUSE};
+use super::limits::{ANSWER_BODY, HELD, IN_FLIGHT, REFRESH_PAUSE};
 use super::*;
 use crate::events::{Event, RequestRecord};
 use server::{Seen, Server, Step, answer};
@@ -443,4 +443,20 @@ async fn https_to_a_server_that_speaks_no_tls_is_no_connection() {
     assert!(matches!(error, Error::Connect(_)), "{error:?}");
     assert!(text.starts_with(&format!("cannot connect to {origin}: ")), "{text}");
     assert_eq!(scene.server.reads(), 0);
+}
+
+#[tokio::test]
+async fn answers_count_as_held_until_they_are_dropped() {
+    let scene = Scene::new(|_| answer(200, "", &"x".repeat(ANSWER_BODY))).await;
+    let mut kept = Vec::new();
+    let refused = loop {
+        match scene.send(scene.request("GET")).await {
+            Ok(answer) => kept.push(answer),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(kept.len(), HELD / ANSWER_BODY);
+    assert!(refused.to_string().contains("held for this connector"), "{refused}");
+    kept.clear();
+    assert_eq!(status(&scene.send(scene.request("GET")).await), 200);
 }

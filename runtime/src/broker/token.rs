@@ -88,6 +88,9 @@ impl From<TokenError> for Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::held::Budget;
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -111,6 +114,7 @@ mod tests {
                 status,
                 headers: http::HeaderMap::new(),
                 body: Bytes::from_static(body.as_bytes()),
+                held: Arc::new(Budget::default().hold()),
             };
             let told = match read_answer(&answer) {
                 Ok(_) => "ok".into(),

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::broker::{Policy, PolicyError};
 use crate::connector::Limits;
+use crate::settings::Assignment;
 
 /// Run ALOMA connectors that nobody has to trust.
 ///
@@ -39,7 +39,7 @@ pub(super) enum Command {
 /// ALOMA platform. Without one, an embedded workspace is started on this machine; its web page shows
 /// the connectors, their configuration, their actions and what they do.
 ///
-/// Ctrl-C or SIGTERM ends it: calls under way are finished and answered first.
+/// Ctrl-C or SIGTERM ends it: calls under way get some time to finish, and every one is answered.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,14 +51,19 @@ Examples:
 
 Environment (also read from .env): REGISTRATION_TOKEN or REGISTRATION_KEY, PRIVATE_KEY, PUBLIC_KEY,
 CONNECTOR_ID, HOSTNAME, DEPLOYMENT, DEVICE_ENDPOINT, WEBSOCKET_ENDPOINT, LOG_LEVEL, OAUTH_CLIENT_ID,
-OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE, and a variable for each
-configuration field of the connector.")]
+OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE. A configuration field is
+taken from the line of its name in .env, never from the environment unless --config names it.")]
 pub(super) struct Run {
     /// The connectors' component files
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub connector: Connector,
+    /// Seconds that calls under way may take to finish when the process is asked to stop. With what
+    /// comes after, the default stays within the 30 seconds that orchestrators give
+    #[arg(long, value_name = "SECONDS", default_value_t = 20,
+          value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub shutdown_timeout: u64,
     #[command(flatten)]
     pub local: Local,
 }
@@ -164,9 +169,10 @@ pub(super) struct Connector {
     /// Let it reach this origin even at a private address: http://127.0.0.1:8080
     #[arg(long, value_name = "ORIGIN", value_parser = private_grant)]
     pub allow_private: Vec<String>,
-    /// Set a configuration field; what the workspace sends goes before it
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub config: Vec<(String, SecretString)>,
+    /// Set a configuration field; what the workspace sends goes before it. KEY alone takes the value
+    /// from the environment, ID.KEY is for one connector of several
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub config: Vec<Assignment>,
     /// Read settings from this file instead of .env; the environment goes before it
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
@@ -278,11 +284,15 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() { Ok(address) } else { Err(LIKE_THIS.to_owned()) }
 }
 
-fn key_value(text: &str) -> Result<(String, SecretString), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.into())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
+fn assignment(text: &str) -> Result<Assignment, String> {
+    let (key, value) = match text.split_once('=') {
+        Some((key, value)) => (key, Some(value.into())),
+        None => (text, None),
+    };
+    if key.is_empty() {
+        return Err("write it as KEY=VALUE, or as KEY to take it from the environment".to_owned());
     }
+    Ok(Assignment { key: key.to_owned(), value })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
@@ -11,6 +11,7 @@ use crate::broker::Broker;
 use crate::connector::{self, Configuration, Connector, Context, Engine, Loaded, Services, limits};
 use crate::dispatch::target;
 use crate::events::Events;
+use crate::oauth::Authorization;
 use crate::run::{cache, connector_id};
 use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
@@ -22,21 +23,37 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let loaded =
         Loaded::from_file(&args.file, &Engine::new()?, cache(&environment), limits.memory).await?;
     let manifest = loaded.manifest.clone();
-    let values = settings::operator_values(&manifest, &args.connector.config, &environment)?;
     let id = connector_id(&manifest, &environment);
-    let events = Events::default();
-    let services = Services {
-        broker: Arc::new(Broker::new(id.clone(), policy, events.clone())),
-        workspace: Arc::new(NoWorkspace),
-    };
+    let given = &args.connector.config;
+    settings::check_assignments(given, &[(&id, &manifest)])?;
+    let values = settings::operator_values(&id, &manifest, given, &environment)?;
     let configuration = Configuration::new(&manifest, values);
+    let events = Events::default();
+    let broker = Arc::new(Broker::new(id.clone(), policy, events.clone()));
+    Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)
+        .configure(&configuration);
+    let services = Services { broker, workspace: Arc::new(NoWorkspace) };
     let settings = connector::Settings { id, services, configuration, limits, events };
     let connector = Connector::new(loaded, settings);
     let target = target(&manifest, std::slice::from_ref(&args.action));
     let context = Context { call: Some(crate::ids::fresh_id().into()), ..Context::default() };
     let outcome = connector.call(&target, &arguments, &context).await;
     connector.shut_down().await;
-    super::print(outcome?.get())
+    match outcome {
+        Ok(result) => super::print(result.get()),
+        Err(error) => Err(anyhow!("{error}{}", hint(&connector))),
+    }
+}
+
+/// What an operator has probably forgotten.
+fn hint(connector: &Connector) -> String {
+    match connector.configuration().missing_keys().as_slice() {
+        [] => String::new(),
+        keys => {
+            let flags: Vec<_> = keys.iter().map(|key| format!("--config {key}=…")).collect();
+            format!("\nnot set: {}; set with {}", keys.join(", "), flags.join(" "))
+        }
+    }
 }
 
 fn arguments(given: Arguments) -> anyhow::Result<Box<RawValue>> {
@@ -44,9 +61,12 @@ fn arguments(given: Arguments) -> anyhow::Result<Box<RawValue>> {
     match given {
         Arguments::Given(object) => return Ok(object),
         Arguments::Input => {
-            let longest = u64::try_from(limits::JSON_BYTES).unwrap_or(u64::MAX);
+            // One byte more than is accepted, so that the limit is told and not a broken end.
+            let longest = u64::try_from(limits::JSON_BYTES + 1).unwrap_or(u64::MAX);
             let mut input = std::io::stdin().lock().take(longest);
             input.read_to_string(&mut text).context("cannot read standard input")?;
+            let limit = limits::JSON_BYTES >> 20;
+            ensure!(text.len() <= limits::JSON_BYTES, "standard input has more than {limit} MiB");
         }
     }
     object(&text).map_err(|why| anyhow!("standard input: {why}"))

@@ -16,6 +16,7 @@ use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use self::args::{Cli, Command, LogLevel};
+use crate::printable::printable;
 use crate::settings::Environment;
 
 /// The program: reads the command line, does what it says, and prints what went wrong.
@@ -28,7 +29,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody may be there to read it; the exit code says it too.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let text = printable_lines(&format!("{error:#}"));
+            let _ = writeln!(std::io::stderr(), "error: {text}");
             ExitCode::FAILURE
         }
     }
@@ -47,12 +49,12 @@ fn start(command: Command) -> anyhow::Result<()> {
             block_on(call::call(args, environment))
         }
         Command::Inspect(args) => {
-            let environment = Environment::read(None)?;
+            let environment = Environment::of_process();
             log_to_stderr(None, &environment, LogLevel::Warn);
             block_on(inspect::inspect(args, environment))
         }
         Command::Workspace(args) => {
-            let environment = Environment::read(None)?;
+            let environment = Environment::of_process();
             log_to_stderr(args.log_level, &environment, LogLevel::Info);
             block_on(workspace::workspace(args, environment))
         }
@@ -64,6 +66,11 @@ fn start(command: Command) -> anyhow::Result<()> {
 fn new(args: &args::New) -> anyhow::Result<()> {
     let folder = new::create(&args.name, &std::env::current_dir()?)?;
     print(&new::next_steps(&folder))
+}
+
+/// An error may hold what a guest said.
+fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a text and ends the line. Whoever reads it may have stopped reading.

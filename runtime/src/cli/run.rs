@@ -1,5 +1,7 @@
 //! `aloma-wasm run`
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +17,7 @@ pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Re
         environment,
         policy: args.connector.policy()?,
         limits: args.connector.limits(),
+        grace: Duration::from_secs(args.shutdown_timeout),
         config: args.connector.config,
         listen: args.local.listen,
         data: args.local.data,

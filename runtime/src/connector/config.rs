@@ -55,16 +55,22 @@ impl Configuration {
         if set(&self.workspace) { self.workspace.get(key) } else { self.operator.get(key) }
     }
 
-    /// The names of required fields without a value, in the words of the Node SDK.
-    pub fn missing(&self) -> Vec<String> {
-        let required = self.fields.iter().filter(|field| !field.optional);
+    /// What is wrong with it, in the words of the Node SDK: required fields without a value.
+    pub fn problems(&self) -> Vec<String> {
+        let names = self.missing().map(|field| &field.name);
+        names.map(|name| format!("Configuration: {name} is required")).collect()
+    }
+
+    /// The keys of required fields without a value.
+    pub fn missing_keys(&self) -> Vec<&str> {
+        self.missing().map(|field| field.key.as_str()).collect()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &Field> {
         let unset = |field: &&Field| {
             self.value(&field.key).is_none_or(|value| value.expose_secret().is_empty())
         };
-        required
-            .filter(unset)
-            .map(|field| format!("Configuration: {} is required", field.name))
-            .collect()
+        self.fields.iter().filter(|field| !field.optional).filter(unset)
     }
 
     /// The visible fields as a JSON object with typed values, for `config-check`.
@@ -83,5 +89,106 @@ fn typed(kind: FieldKind, text: &str) -> Value {
             serde_json::from_str(text).unwrap_or_else(|_| text.into())
         }
         FieldKind::Line | FieldKind::Multiline | FieldKind::Managed => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::OAuth;
+
+    fn field(key: &str, kind: FieldKind, optional: bool) -> Field {
+        let name = format!("the {key}");
+        Field {
+            key: key.into(),
+            name,
+            kind,
+            description: None,
+            placeholder: None,
+            height: None,
+            optional,
+            plain: true,
+        }
+    }
+
+    fn values(pairs: &[(&str, &str)]) -> Values {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()
+    }
+
+    fn manifest(fields: Vec<Field>, oauth: Option<OAuth>) -> Manifest {
+        Manifest {
+            id: None,
+            name: "c".into(),
+            version: "1".into(),
+            summary: None,
+            description: None,
+            icon: None,
+            fields,
+            oauth,
+            endpoint: None,
+            asks: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    fn read(configuration: &Configuration, key: &str) -> Option<String> {
+        configuration.visible(key).map(|value| value.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn the_workspaces_value_goes_before_the_operators_unless_it_is_empty() {
+        let fields = ["a", "b", "c"].map(|key| field(key, FieldKind::Line, false)).to_vec();
+        let operator = values(&[("a", "1"), ("b", "2")]);
+        let configuration = Configuration::new(&manifest(fields, None), operator)
+            .with_workspace(values(&[("a", "9"), ("b", "")]));
+        assert_eq!(read(&configuration, "a").as_deref(), Some("9"));
+        assert_eq!(read(&configuration, "b").as_deref(), Some("2"));
+        assert_eq!(configuration.problems(), ["Configuration: the c is required"]);
+        assert_eq!(configuration.missing_keys(), ["c"]);
+    }
+
+    #[test]
+    fn what_is_not_declared_cannot_be_read() {
+        let own = vec![field("a", FieldKind::Line, false)];
+        let all = values(&[("a", "1"), ("b", "2"), ("PATH", "/bin")]);
+        let configuration = Configuration::new(&manifest(own, None), all);
+        assert_eq!(read(&configuration, "b"), None);
+        assert_eq!(read(&configuration, "PATH"), None);
+    }
+
+    #[test]
+    fn a_guest_reads_its_client_id_and_never_the_grant() {
+        let oauth = OAuth {
+            authorization_url: String::new(),
+            token_url: String::new(),
+            client_id: None,
+            client_secret: None,
+            scope: None,
+            use_auth_header: false,
+            use_code_challenge: false,
+            configurable_client: true,
+            configurable_client_optional: false,
+            configurable_client_scope: None,
+            connection_optional: false,
+            additional_token_args: Vec::new(),
+        };
+        let all = values(&[(OAUTH_RESULT, "{}"), ("clientSecret", "s"), ("clientId", "i")]);
+        let configuration = Configuration::new(&manifest(Vec::new(), Some(oauth)), all);
+        assert_eq!(read(&configuration, "clientId").as_deref(), Some("i"));
+        assert_eq!(read(&configuration, "clientSecret"), None);
+        assert_eq!(read(&configuration, OAUTH_RESULT), None);
+        assert!(configuration.value(OAUTH_RESULT).is_some());
+    }
+
+    #[test]
+    fn numbers_and_booleans_keep_their_type_for_the_check() {
+        let fields = vec![
+            field("n", FieldKind::Number, false),
+            field("b", FieldKind::Boolean, false),
+            field("t", FieldKind::Line, false),
+        ];
+        let all = values(&[("n", "0"), ("b", "false"), ("t", "7")]);
+        let json = Configuration::new(&manifest(fields, None), all).to_json();
+        assert_eq!(json, r#"{"n":0,"b":false,"t":"7"}"#);
     }
 }

@@ -39,11 +39,7 @@ pub(super) fn manifest(said: wit::Manifest) -> anyhow::Result<Manifest> {
         fields,
         oauth: said.oauth.map(oauth),
         endpoint: said.endpoint.map(endpoint),
-        asks: said
-            .asks
-            .into_iter()
-            .map(|ask| Ask { origin: ask.origin, reason: ask.reason })
-            .collect(),
+        asks: said.asks.into_iter().map(ask).collect::<Result<_, _>>()?,
         actions,
     })
 }
@@ -133,6 +129,17 @@ fn oauth(said: wit::Oauth) -> OAuth {
         connection_optional: said.connection_optional,
         additional_token_args: said.additional_token_args,
     }
+}
+
+/// Operators copy an origin into a flag, so it must not hide anything.
+fn ask(said: wit::Ask) -> anyhow::Result<Ask> {
+    let visible = said.origin.chars().all(|c| c.is_alphanumeric() || ":/.-*[]{}_".contains(c));
+    ensure!(
+        !said.origin.is_empty() && visible,
+        "it asks to reach {:?}; write an origin such as https://api.example.com",
+        said.origin
+    );
+    Ok(Ask { origin: said.origin, reason: said.reason })
 }
 
 fn endpoint(said: wit::EndpointMode) -> EndpointMode {

@@ -42,17 +42,15 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// For the error when it takes too long.
-    fn what(&self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop { .. } => "stop",
-            Self::HealthCheck => "the health check",
-            Self::ConfigCheck { .. } => "the configuration check",
-            Self::Action { .. } | Self::Fallback { .. } => "a call",
-            Self::Autocomplete { .. } => "autocomplete",
-            Self::Endpoint { .. } => "the endpoint",
-        }
+    fn timed_out(&self, limit: Duration) -> CallError {
+        let what = match self {
+            Self::Start => "`start`",
+            Self::Stop { .. } => "`stop`",
+            Self::HealthCheck => "its health check",
+            Self::ConfigCheck { .. } => "its configuration check",
+            _ => return CallError::TimedOut(limit),
+        };
+        CallError::HookTimedOut { what, limit }
     }
 }
 
@@ -82,7 +80,7 @@ impl Instance {
         let made = tokio::time::timeout(limit, pre.instantiate_async(&mut store)).await;
         drop(ticking);
         let guest = match made {
-            Err(_) => return Err(CallError::TimedOut { what: "making an instance", limit }),
+            Err(_) => return Err(CallError::HookTimedOut { what: "making an instance", limit }),
             Ok(Err(error)) => return Err(explain(&error, store.data())),
             Ok(Ok(guest)) => guest,
         };
@@ -120,7 +118,7 @@ impl Instance {
             }
             Err(_) => {
                 self.broken = true;
-                Err(CallError::TimedOut { what: job.what(), limit })
+                Err(job.timed_out(limit))
             }
         }
     }
@@ -134,13 +132,13 @@ impl Instance {
         self.store.data_mut().leave();
         match outcome {
             Ok(described) => described.map_err(|error| explain(&error, self.store.data())),
-            Err(_) => Err(CallError::TimedOut { what: "describe", limit }),
+            Err(_) => Err(CallError::HookTimedOut { what: "`describe`", limit }),
         }
     }
 
     fn enter(&mut self, call: Option<Arc<str>>, limit: Duration) -> Ticking {
         let state = self.store.data_mut();
-        state.memory.refused = false;
+        state.memory.forget();
         state.enter(Scope { call, deadline: Instant::now() + limit });
         self.store.set_epoch_deadline(1);
         self.engine.ticking()
@@ -190,16 +188,18 @@ impl From<&Context> for types::Context {
 /// Says in a few words why a guest trapped. The whole story goes to the log.
 fn explain(error: &wasmtime::Error, state: &State) -> CallError {
     tracing::debug!("trap: {error:?}");
-    if state.memory.refused {
-        return CallError::OutOfMemory { limit: state.memory.limit() };
-    }
     let why = match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::StackOverflow) => "its recursion went too deep".to_owned(),
         Some(wasmtime::Trap::UnreachableCodeReached) => {
-            "it gave up (a panic, or an allocation that failed)".to_owned()
+            // What a program does when an allocation fails; with none refused it is a panic.
+            return state.memory.refused().cloned().unwrap_or_else(panicked);
         }
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
     CallError::Crashed(why)
+}
+
+fn panicked() -> CallError {
+    CallError::Crashed("it panicked".to_owned())
 }

@@ -9,17 +9,24 @@ use super::limits;
 /// # Errors
 /// A sentence for the caller.
 pub fn result(text: String) -> Result<Box<RawValue>, String> {
+    if text.trim().is_empty() { sound("null".to_owned()) } else { sound(text) }
+}
+
+/// Checks any JSON text of a guest: not too long, not too deep.
+///
+/// # Errors
+/// What is wrong, to put behind "it is".
+pub fn sound(text: String) -> Result<Box<RawValue>, String> {
     if text.len() > limits::JSON_BYTES {
         return Err(format!(
-            "{} MiB of result, more than the limit of {} MiB",
+            "{} MiB of JSON, more than the limit of {} MiB",
             text.len() >> 20,
             limits::JSON_BYTES >> 20
         ));
     }
     if depth(&text) > limits::JSON_DEPTH {
-        return Err(format!("a result nested deeper than {} levels", limits::JSON_DEPTH));
+        return Err(format!("JSON nested deeper than {} levels", limits::JSON_DEPTH));
     }
-    let text = if text.trim().is_empty() { "null".to_owned() } else { text };
     RawValue::from_string(text).map_err(|error| format!("not JSON: {error}"))
 }
 

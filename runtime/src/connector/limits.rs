@@ -9,8 +9,7 @@ pub const CALL_TIME: Duration = Duration::from_secs(60);
 /// Wall time of `describe`, and of making an instance. Both do no waiting, so more is a fault.
 pub const DESCRIBE_TIME: Duration = Duration::from_secs(10);
 
-/// Wall time of `start`, `stop`, `health-check` and `config-check`. Health runs every 30 seconds
-/// and must be over before the next.
+/// Wall time of `start`, `stop`, `health-check` and `config-check`, each.
 pub const LIFECYCLE_TIME: Duration = Duration::from_secs(20);
 
 /// Memory of one instance, summed over all its linear memories. JavaScript engines need 64 MiB; Rust
@@ -23,8 +22,8 @@ pub const TABLE_ELEMENTS: usize = 200_000;
 /// Core instances, tables and memories of one component. Adapters make a handful of each.
 pub const CORE_ITEMS: usize = 64;
 
-/// Handles that an instance may hold at once. StarlingMonkey leaks 8 a request; past this its
-/// instance is thrown away.
+/// Handles that an instance may hold at once; the next one traps. StarlingMonkey leaks 8 a request,
+/// so its instances have to go after `CALLS_PER_INSTANCE` long before.
 pub const HANDLES: usize = 10_000;
 
 /// Bytes that a guest may hand to the host in one host call. A request body is the largest.
@@ -48,8 +47,9 @@ pub const CONCURRENCY: usize = 64;
 /// Calls of one connector that wait for an instance. One beyond it is refused at once.
 pub const WAITING: usize = 1024;
 
-/// Calls after which an instance is replaced: some engines leak.
-pub const CALLS_PER_INSTANCE: u32 = 10_000;
+/// Calls after which an instance is replaced: some engines leak. Making one costs less than a
+/// millisecond.
+pub const CALLS_PER_INSTANCE: u32 = 500;
 
 /// Bytes of a component file. A Python connector has 22 MB.
 pub const COMPONENT_BYTES: u64 = 64 << 20;
@@ -74,3 +74,15 @@ pub const MANIFEST_ITEMS: usize = 2000;
 
 /// Bytes of all texts of a manifest together.
 pub const MANIFEST_BYTES: usize = 8 << 20;
+
+/// Nodes of one schema with its references put in place. A generous form has a few hundred.
+pub const SCHEMA_NODES: usize = 5000;
+
+/// Nesting of a schema. A level of arguments takes two or three.
+pub const SCHEMA_DEPTH: usize = 64;
+
+/// Bytes of one compiled pattern of a schema.
+pub const PATTERN_BYTES: usize = 256 << 10;
+
+/// Time after which an idle instance goes. A burst of calls then leaves no memory behind.
+pub const IDLE: Duration = Duration::from_secs(60);

@@ -189,16 +189,27 @@ impl Loaded {
     /// The limits that hold for it, by name, for people.
     pub fn limits(chosen: &Limits) -> Vec<(&'static str, String)> {
         let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
+        let time = |time: std::time::Duration| format!("{} s", time.as_secs());
         vec![
-            ("time of a call", format!("{:?}", chosen.call_time)),
-            ("time of start, stop and health", format!("{:?}", limits::LIFECYCLE_TIME)),
-            ("memory of an instance", mib(chosen.memory)),
-            ("calls at once", chosen.concurrency.to_string()),
+            ("time of a call (--call-timeout)", time(chosen.call_time)),
+            ("time of start, stop, each check", time(limits::LIFECYCLE_TIME)),
+            ("time of describe", time(limits::DESCRIBE_TIME)),
+            ("memory of an instance (--memory)", mib(chosen.memory)),
+            ("table elements of an instance", limits::TABLE_ELEMENTS.to_string()),
+            ("handles of an instance", limits::HANDLES.to_string()),
+            ("calls of an instance", limits::CALLS_PER_INSTANCE.to_string()),
+            ("calls at once (--concurrency)", chosen.concurrency.to_string()),
             ("calls waiting", limits::WAITING.to_string()),
-            ("arguments and result", mib(limits::JSON_BYTES)),
+            ("arguments, and result", mib(limits::JSON_BYTES)),
+            ("nesting of a result", limits::JSON_DEPTH.to_string()),
             ("log lines of a call", limits::LOG_LINES.to_string()),
+            ("bytes of a log line", limits::LOG_LINE.to_string()),
+            ("random bytes at once", limits::RANDOM_BYTES.to_string()),
+            ("bytes of one host call", limits::HOST_CALL_BYTES.to_string()),
+            ("requests and timers started", limits::STARTED.to_string()),
             ("request body", mib(crate::broker::REQUEST_BODY)),
             ("answer body", mib(crate::broker::ANSWER_BODY)),
+            ("bodies held at once", mib(crate::broker::HELD)),
         ]
     }
 }

@@ -57,10 +57,6 @@ pub struct Settings {
     pub events: Events,
 }
 
-/// Instances of an old configuration, still to be stopped.
-#[must_use = "they are to be stopped"]
-pub struct Retired(Vec<instance::Instance>);
-
 /// What a call is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -109,7 +105,8 @@ impl Connector {
     fn job(&self, target: &Target, arguments: &RawValue) -> Result<Job, CallError> {
         let text = arguments.get().to_owned();
         if text.len() > limits::JSON_BYTES {
-            let message = format!("arguments of {} MiB are too much", text.len() >> 20);
+            let (size, limit) = (text.len() >> 20, limits::JSON_BYTES >> 20);
+            let message = format!("arguments of {size} MiB, more than the limit of {limit} MiB");
             return Err(CallError::InvalidArguments(message));
         }
         Ok(match target {
@@ -127,37 +124,36 @@ impl Connector {
 
     /// Puts another configuration in force. Calls under way finish with the old one; every later
     /// call gets an instance that was started with this one.
-    pub fn configure(&self, configuration: Configuration) -> Retired {
-        Retired(self.pool.configure(configuration))
+    pub fn configure(&self, configuration: Configuration) {
+        self.pool.configure(configuration);
     }
 
-    /// Stops the idle instances of a configuration that is no longer in force.
-    pub async fn stop(&self, retired: Retired) {
-        for mut instance in retired.0 {
-            self.pool.stop(&mut instance, false).await;
-        }
+    /// Stops instances of old configurations and those that were idle for long. Never ends: whoever
+    /// runs the connector runs this beside it.
+    pub async fn keep_house(&self) {
+        self.pool.keep_house().await;
     }
 
     /// What is wrong with the connector: its start, health check and configuration check. Empty
     /// when it is well.
     pub async fn problems(&self) -> Vec<String> {
-        let fields = self.configuration().to_json();
-        let mut problems = self.configuration().missing();
+        let configuration = self.configuration();
+        let (fields, mut problems) = (configuration.to_json(), configuration.problems());
         for job in [Job::HealthCheck, Job::ConfigCheck { fields }] {
-            let Err(error) = self.pool.perform(&job, &Context::default()).await else { continue };
-            let fatal = matches!(error, CallError::NotStarted(_));
+            let outcome = self.pool.perform_aside(&job, &Context::default()).await;
+            let Err(error) = outcome else { continue };
             problems.push(error.to_string());
-            if fatal {
+            // Where there is no instance, the next job would only say the same again.
+            if !matches!(error, CallError::Failure(_)) {
                 break;
             }
         }
         problems
     }
 
-    /// Waits for calls under way, then stops every instance. Later calls are refused.
+    /// Refuses later calls and stops every instance that no call holds. Those of calls under way go
+    /// with their calls.
     pub async fn shut_down(&self) {
-        for mut instance in self.pool.close().await {
-            self.pool.stop(&mut instance, true).await;
-        }
+        self.pool.stop_all(self.pool.close(), true).await;
     }
 }

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::time::{Instant, timeout};
 
 use super::Settings;
 use super::bindings::ConnectorPre;
@@ -28,13 +30,23 @@ pub(super) struct Pool {
     places: Semaphore,
     waiting: AtomicUsize,
     inner: Mutex<Inner>,
+    /// Told when an instance is retired.
+    retired: Notify,
 }
 
 struct Inner {
     configuration: Arc<Configuration>,
     /// Counts configurations, so that an instance of an old one is not reused.
     generation: u64,
-    idle: Vec<Instance>,
+    /// The last one to come back is the first to go out, so that the others grow old.
+    idle: Vec<Idle>,
+    /// Instances that are still to be told that they go.
+    retired: Vec<Instance>,
+}
+
+struct Idle {
+    instance: Instance,
+    since: Instant,
 }
 
 impl Pool {
@@ -50,16 +62,31 @@ impl Pool {
             events,
             places: Semaphore::new(limits.concurrency),
             waiting: AtomicUsize::new(0),
-            inner: Mutex::new(Inner { configuration, generation: 0, idle: Vec::new() }),
+            inner: Mutex::new(Inner {
+                configuration,
+                generation: 0,
+                idle: Vec::new(),
+                retired: Vec::new(),
+            }),
+            retired: Notify::new(),
         }
     }
 
     /// Does a job in an instance of its own, when there is room.
     pub(super) async fn perform(&self, job: &Job, context: &Context) -> Result<String, CallError> {
         let _place = self.place().await?;
+        self.perform_aside(job, context).await
+    }
+
+    /// Does a job beside the calls, however many there are: a busy connector is not an ill one.
+    pub(super) async fn perform_aside(
+        &self,
+        job: &Job,
+        context: &Context,
+    ) -> Result<String, CallError> {
         let mut instance = self.instance().await?;
         let outcome = instance.perform(job, context, self.time(job)).await;
-        self.put_back(instance).await;
+        self.put_back(instance);
         outcome
     }
 
@@ -73,8 +100,10 @@ impl Pool {
     }
 
     async fn place(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        if let Ok(place) = self.places.try_acquire() {
-            return Ok(place);
+        match self.places.try_acquire() {
+            Ok(place) => return Ok(place),
+            Err(TryAcquireError::Closed) => return Err(CallError::ShuttingDown),
+            Err(TryAcquireError::NoPermits) => {}
         }
         let waiting = Waiting::join(&self.waiting)?;
         let place = self.places.acquire().await.map_err(|_| CallError::ShuttingDown);
@@ -86,8 +115,8 @@ impl Pool {
     async fn instance(&self) -> Result<Instance, CallError> {
         let (configuration, generation) = {
             let mut inner = self.inner.lock();
-            if let Some(instance) = inner.idle.pop() {
-                return Ok(instance);
+            if let Some(idle) = inner.idle.pop() {
+                return Ok(idle.instance);
             }
             (inner.configuration.clone(), inner.generation)
         };
@@ -102,50 +131,80 @@ impl Pool {
         Ok(instance)
     }
 
-    /// Keeps an instance for the next call. One that has had its day is stopped instead.
-    async fn put_back(&self, mut instance: Instance) {
-        {
-            let mut inner = self.inner.lock();
-            let current = instance.generation == inner.generation;
-            if current && instance.is_fit() && !self.places.is_closed() {
-                inner.idle.push(instance);
-                return;
-            }
-        }
-        self.stop(&mut instance, self.places.is_closed()).await;
-    }
-
-    /// Tells an instance that it goes. What it says to that is for the log.
-    pub(super) async fn stop(&self, instance: &mut Instance, shutdown: bool) {
+    /// Keeps an instance for the next call, or retires it when it has had its day.
+    fn put_back(&self, instance: Instance) {
         if instance.is_broken() {
             return;
         }
-        let job = Job::Stop { shutdown };
-        let stopped = instance.perform(&job, &Context::default(), limits::LIFECYCLE_TIME).await;
-        if let Err(error) = stopped {
-            tracing::warn!(connector = &*self.id, "stop: {error}");
+        let mut inner = self.inner.lock();
+        if instance.generation == inner.generation && instance.is_fit() {
+            inner.idle.push(Idle { instance, since: Instant::now() });
+        } else {
+            self.retire(&mut inner, instance);
         }
+    }
+
+    /// Puts an instance aside, to be told later that it goes: nobody who waits for a result waits for
+    /// that.
+    fn retire(&self, inner: &mut Inner, instance: Instance) {
+        // Guests whose `stop` hangs must not pile up under a flood of configurations.
+        if inner.retired.len() < self.limits.concurrency.saturating_mul(2) {
+            inner.retired.push(instance);
+        }
+        self.retired.notify_one();
+    }
+
+    /// Tells retired instances that they go, and retires those that were idle for too long. Runs for
+    /// as long as the connector does.
+    pub(super) async fn keep_house(&self) {
+        loop {
+            // A late look only keeps an instance a little longer.
+            let _ = timeout(limits::IDLE, self.retired.notified()).await;
+            self.retire_idle();
+            let retired = std::mem::take(&mut self.inner.lock().retired);
+            self.stop_all(retired, false).await;
+        }
+    }
+
+    fn retire_idle(&self) {
+        let mut inner = self.inner.lock();
+        let old = inner.idle.extract_if(.., |idle| idle.since.elapsed() >= limits::IDLE);
+        let old: Vec<_> = old.map(|idle| idle.instance).collect();
+        inner.retired.extend(old);
+    }
+
+    /// Tells instances that they go, all at once. What they say to that is for the log.
+    pub(super) async fn stop_all(&self, instances: Vec<Instance>, shutdown: bool) {
+        let stop = async |mut instance: Instance| {
+            let job = Job::Stop { shutdown };
+            let stopped = instance.perform(&job, &Context::default(), self.time(&job)).await;
+            if let Err(error) = stopped {
+                tracing::warn!(connector = &*self.id, "stop: {error}");
+            }
+        };
+        join_all(instances.into_iter().map(stop)).await;
     }
 
     pub(super) fn configuration(&self) -> Arc<Configuration> {
         self.inner.lock().configuration.clone()
     }
 
-    /// Puts a configuration in force and gives the instances of the old one, to be stopped.
-    pub(super) fn configure(&self, configuration: Configuration) -> Vec<Instance> {
+    /// Puts a configuration in force. The instances of the old one are retired.
+    pub(super) fn configure(&self, configuration: Configuration) {
         let mut inner = self.inner.lock();
         inner.configuration = Arc::new(configuration);
         inner.generation += 1;
-        std::mem::take(&mut inner.idle)
+        for idle in std::mem::take(&mut inner.idle) {
+            self.retire(&mut inner, idle.instance);
+        }
     }
 
-    /// Lets no further call in, waits for those inside, and gives the instances, to be stopped.
-    pub(super) async fn close(&self) -> Vec<Instance> {
-        let all = u32::try_from(self.limits.concurrency).unwrap_or(u32::MAX);
-        let everybody = self.places.acquire_many(all).await;
+    /// Lets no further call in, and gives the instances that no call holds, to be stopped.
+    pub(super) fn close(&self) -> Vec<Instance> {
         self.places.close();
-        drop(everybody);
-        std::mem::take(&mut self.inner.lock().idle)
+        let mut inner = self.inner.lock();
+        let idle = std::mem::take(&mut inner.idle).into_iter().map(|idle| idle.instance);
+        idle.chain(std::mem::take(&mut inner.retired)).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::bindings::Connector;
 use super::config::Configuration;
 use super::engine::Engine;
+use super::error::{CallError, Mebibytes};
 use super::host::http::Started;
 use super::host::journal::Journal;
 use super::host::wasi_http::Hooks;
@@ -152,14 +153,19 @@ pub(super) struct Memory {
     limit: usize,
     used: usize,
     elements: usize,
-    /// Whether more was asked for than there is. Most guests trap soon after.
-    pub(super) refused: bool,
+    /// What was last asked for and refused. Most guests trap soon after.
+    refused: Option<CallError>,
 }
 
 impl Memory {
-    /// In bytes.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
+    /// Forgets what was refused: another call begins.
+    pub(super) fn forget(&mut self) {
+        self.refused = None;
+    }
+
+    /// What was refused since.
+    pub(super) fn refused(&self) -> Option<&CallError> {
+        self.refused.as_ref()
     }
 }
 
@@ -175,7 +181,7 @@ impl ResourceLimiter for Memory {
         if granted {
             self.used = used;
         } else {
-            self.refused = true;
+            self.refused = Some(CallError::OutOfMemory(Mebibytes(self.limit)));
         }
         Ok(granted)
     }
@@ -191,7 +197,7 @@ impl ResourceLimiter for Memory {
         if granted {
             self.elements = elements;
         } else {
-            self.refused = true;
+            self.refused = Some(CallError::OutOfTable(limits::TABLE_ELEMENTS));
         }
         Ok(granted)
     }

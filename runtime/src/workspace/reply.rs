@@ -58,7 +58,7 @@ impl Reply {
     }
 
     /// Answers with an error at once, for a reader that must not wait.
-    pub(super) fn refuse(mut self, message: &str) {
+    pub fn refuse(mut self, message: &str) {
         self.refuse_now(message);
     }
 

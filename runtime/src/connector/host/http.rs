@@ -10,12 +10,13 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::broker::{Broker, Error, Request, Response, Scope};
+use crate::broker::{Error, Request, Response};
 use crate::connector::bindings::aloma::connector::http as wit;
 use crate::connector::limits;
 use crate::connector::sandbox::State;
 
-type Outcome = Result<wit::Response, wit::Error>;
+type Outcome = Result<Response, Error>;
+type Told = Result<wit::Response, wit::Error>;
 
 /// What an instance started and has not taken. Dropping it ends every request in it.
 #[derive(Default)]
@@ -77,13 +78,14 @@ impl Started {
 }
 
 impl wit::Host for State {
-    async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Outcome> {
+    async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Told> {
         let broker = self.services.as_ref().map(|services| services.broker.clone());
         let scope = self.scope().clone();
-        Ok(match broker {
-            Some(broker) => send(&broker, request.into(), &scope).await,
+        let outcome = match broker {
+            Some(broker) => broker.send(request.into(), &scope).await,
             None => Err(no_network()),
-        })
+        };
+        Ok(told(outcome))
     }
 
     fn start(&mut self, request: wit::Request) -> wasmtime::Result<wit::Handle> {
@@ -92,10 +94,16 @@ impl wit::Host for State {
             None => return self.refuse(no_network()),
             Some(services) => services.broker.clone(),
         };
+        let request = Request::from(request);
+        let mut held = broker.hold();
+        if let Err(error) = held.grow(request.body.as_ref().map_or(0, Bytes::len)) {
+            return self.refuse(error);
+        }
         let (scope, outcomes) = (self.scope().clone(), self.started.outcomes.clone());
         Ok(self.started.add(|handle| {
             let task = tokio::spawn(async move {
-                let outcome = send(&broker, request.into(), &scope).await;
+                let outcome = broker.send(request, &scope).await;
+                drop(held);
                 outcomes.by_handle.lock().insert(handle, outcome);
                 outcomes.changed.notify_one();
             });
@@ -130,12 +138,12 @@ impl wit::Host for State {
         }
     }
 
-    fn take(&mut self, handle: wit::Handle) -> wasmtime::Result<Option<Outcome>> {
+    fn take(&mut self, handle: wit::Handle) -> wasmtime::Result<Option<Told>> {
         let outcome = self.started.outcomes.by_handle.lock().remove(&handle);
         if outcome.is_some() {
             self.started.running.remove(&handle);
         }
-        Ok(outcome)
+        Ok(outcome.map(told))
     }
 
     fn cancel(&mut self, handle: wit::Handle) -> wasmtime::Result<()> {
@@ -146,7 +154,7 @@ impl wit::Host for State {
 }
 
 impl State {
-    fn refuse(&mut self, error: wit::Error) -> wasmtime::Result<wit::Handle> {
+    fn refuse(&mut self, error: Error) -> wasmtime::Result<wit::Handle> {
         // Refusals are kept like answers, so a guest that only starts requests is stopped too.
         if self.started.running.len() >= 2 * limits::STARTED {
             wasmtime::bail!("more than {} requests started and not taken", 2 * limits::STARTED);
@@ -157,16 +165,16 @@ impl State {
     }
 }
 
-async fn send(broker: &Broker, request: Request, scope: &Scope) -> Outcome {
-    broker.send(request, scope).await.map(Into::into).map_err(Into::into)
+fn told(outcome: Outcome) -> Told {
+    outcome.map(Into::into).map_err(Into::into)
 }
 
-fn no_network() -> wit::Error {
-    wit::Error::Denied("no requests while the connector is described".into())
+fn no_network() -> Error {
+    Error::Denied("no requests while the connector is described".into())
 }
 
-fn too_many() -> wit::Error {
-    wit::Error::Limit(format!(
+fn too_many() -> Error {
+    Error::Limit(format!(
         "more than {} requests under way; wait for some before you start more",
         limits::STARTED
     ))
@@ -190,7 +198,7 @@ impl From<wit::Request> for Request {
 
 impl From<Response> for wit::Response {
     fn from(response: Response) -> Self {
-        let Response { status, headers, body } = response;
+        let Response { status, headers, body, held: _ } = response;
         let headers = headers
             .iter()
             .map(|(name, value)| (name.to_string(), latin1(value.as_bytes())))

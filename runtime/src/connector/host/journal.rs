@@ -12,6 +12,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::connector::limits;
 use crate::events::{Event, Events, LogLine};
+use crate::printable::printable;
 
 /// Where one instance's lines go: to the process's log and to whoever watches.
 pub struct Journal {
@@ -71,7 +72,7 @@ impl Journal {
     }
 
     fn tell(&self, call: Option<Arc<str>>, level: Level, text: String) {
-        let message = visible(&text);
+        let message = printable(&text);
         let (connector, id) = (&*self.connector, call.as_deref().unwrap_or("-"));
         match level {
             Level::ERROR => tracing::error!(target: "connector", connector, call = id, "{message}"),
@@ -110,12 +111,6 @@ fn lower(level: Level) -> &'static str {
         Level::DEBUG => "debug",
         Level::TRACE => "trace",
     }
-}
-
-/// A guest's text must not steer the operator's terminal or forge further lines of the log.
-fn visible(text: &str) -> String {
-    let keep = |c: char| !c.is_control() || c == '\t';
-    text.trim_end().chars().map(|c| if keep(c) { c } else { '\u{240A}' }).collect()
 }
 
 /// An output stream that becomes log lines.
@@ -237,10 +232,5 @@ mod tests {
         }
         journal.leave();
         assert_eq!(lines(&mut watch).last().map(String::as_str), Some("7 more lines suppressed"));
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(visible("a\u{1b}[2J\nb\tc\n"), "a␊[2J␊b\tc");
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::connector::bindings::aloma::connector::types;
 use crate::connector::bindings::aloma::connector::workspace as wit;
 use crate::connector::error::Failure;
-use crate::connector::limits;
+use crate::connector::json;
 use crate::connector::sandbox::State;
 
 /// The workspace as a connector needs it. Implemented by whoever holds the link.
@@ -76,7 +76,7 @@ impl wit::Host for State {
     async fn new_task(&mut self, name: String, data: String) -> Told<String> {
         let workspace = self.workspace();
         let answer = async {
-            let data = json("data", data)?;
+            let data = sound("data", data)?;
             Ok(workspace?.new_task(name, data).await?.get().to_owned())
         };
         told(answer.await)
@@ -85,7 +85,7 @@ impl wit::Host for State {
     async fn update_task(&mut self, id: String, data: String) -> Told<String> {
         let workspace = self.workspace();
         let answer = async {
-            let data = json("data", data)?;
+            let data = sound("data", data)?;
             Ok(workspace?.update_task(id, data).await?.get().to_owned())
         };
         told(answer.await)
@@ -95,7 +95,7 @@ impl wit::Host for State {
         let wit::NewBlob { content, name, mimetype, meta, task_id } = blob;
         let workspace = self.workspace();
         let answer = async {
-            let meta = meta.map(|meta| json("meta", meta)).transpose()?;
+            let meta = meta.map(|meta| sound("meta", meta)).transpose()?;
             let blob = NewBlob { content, name, mimetype, meta, task_id };
             workspace?.create_blob(blob).await
         };
@@ -122,15 +122,11 @@ fn told<T>(answer: Result<T, Failure>) -> Told<T> {
     Ok(answer.map_err(Into::into))
 }
 
-fn json(what: &str, text: String) -> Result<Box<RawValue>, Failure> {
-    let fault = |why: String| Failure {
+fn sound(what: &str, text: String) -> Result<Box<RawValue>, Failure> {
+    json::sound(text).map_err(|why| Failure {
         code: "invalid-arguments".into(),
-        message: format!("{what} is no JSON text: {why}"),
+        message: format!("{what}: {why}"),
         retryable: false,
         detail: None,
-    };
-    if text.len() > limits::JSON_BYTES {
-        return Err(fault(format!("{} MiB is too much", text.len() >> 20)));
-    }
-    RawValue::from_string(text).map_err(|error| fault(error.to_string()))
+    })
 }
