@@ -1,0 +1,114 @@
+//! One connector's socket, seen from the workspace.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::time::{Instant, Interval, interval_at, sleep, timeout};
+
+use crate::limits::{PATIENCE, PING_EVERY};
+use crate::load::{Load, Samples};
+
+const CONFIGURATION: &str = r#"{"p":[{"id":"c0000000000000000000000000000000","m":"connector.set-config","a":{"secrets":{}}}]}"#;
+
+/// An open socket.
+pub struct Session {
+    socket: WebSocket,
+    pings: Interval,
+}
+
+impl Session {
+    /// Speaks over an open socket.
+    pub fn new(socket: WebSocket) -> Self {
+        Self { socket, pings: interval_at(Instant::now() + PING_EVERY, PING_EVERY) }
+    }
+
+    /// Sends an empty configuration and waits until the connector has reported its health.
+    pub async fn configure(&mut self) -> anyhow::Result<()> {
+        self.socket.send(Message::Text(CONFIGURATION.into())).await?;
+        let well = async {
+            loop {
+                let texts = self.texts().await?;
+                if texts.iter().any(|text| text.contains(r#""connector.health.check""#)) {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        timeout(PATIENCE, well).await.context("no health report in time")?
+    }
+
+    /// Calls once.
+    pub async fn call(&mut self) -> anyhow::Result<()> {
+        self.load(1, Duration::ZERO).await.map(drop)
+    }
+
+    /// Keeps so many calls in flight for so long, then waits for the last answers.
+    pub async fn load(&mut self, in_flight: usize, time: Duration) -> anyhow::Result<Samples> {
+        let loaded = timeout(time + PATIENCE, self.load_unhurried(in_flight, time)).await;
+        loaded.context("an answer did not come in time")?
+    }
+
+    async fn load_unhurried(
+        &mut self,
+        in_flight: usize,
+        time: Duration,
+    ) -> anyhow::Result<Samples> {
+        let mut load = Load::new(time);
+        self.ask(&mut load, in_flight).await?;
+        while !load.is_over() {
+            let mut due = 0;
+            for text in self.texts().await? {
+                due += load.take(&text)?;
+            }
+            self.ask(&mut load, due).await?;
+        }
+        Ok(load.finish())
+    }
+
+    /// Does nothing but what keeps the connection.
+    pub async fn rest(&mut self, time: Duration) -> anyhow::Result<()> {
+        let rested = sleep(time);
+        tokio::pin!(rested);
+        loop {
+            tokio::select! {
+                () = &mut rested => return Ok(()),
+                texts = self.texts() => drop(texts?),
+            }
+        }
+    }
+
+    /// A message per call, as from callers who know nothing of each other; written together.
+    async fn ask(&mut self, load: &mut Load, calls: usize) -> anyhow::Result<()> {
+        for _ in 0..calls {
+            self.socket.feed(Message::Text(load.query().into())).await?;
+        }
+        Ok(self.socket.flush().await?)
+    }
+
+    /// At least one message, and what else has arrived by now.
+    async fn texts(&mut self) -> anyhow::Result<Vec<Utf8Bytes>> {
+        let mut texts = Vec::new();
+        while texts.is_empty() {
+            let first = tokio::select! {
+                biased;
+                message = self.socket.next() => message,
+                _ = self.pings.tick() => {
+                    self.socket.send(Message::Ping(Bytes::new())).await?;
+                    continue;
+                }
+            };
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message.context("the connector hung up")?? {
+                    Message::Text(text) => texts.push(text),
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    other => bail!("the connector sent {other:?}"),
+                }
+                next = self.socket.next().now_or_never();
+            }
+        }
+        Ok(texts)
+    }
+}
