@@ -2,6 +2,8 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod destinations;
+mod network;
 mod oauth;
 mod server;
 
