@@ -3,6 +3,7 @@
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
 mod destinations;
+mod guard;
 mod network;
 mod oauth;
 mod server;
