@@ -6,6 +6,7 @@ mod destinations;
 mod guard;
 mod network;
 mod oauth;
+mod rebinding;
 mod server;
 
 use std::collections::VecDeque;
