@@ -1,6 +1,7 @@
 //! Every destination of `testdata/destinations.txt`, sent the way that a guest's request goes.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use super::network::Network;
 use super::*;
@@ -8,7 +9,7 @@ use super::*;
 const DESTINATIONS: &str = include_str!("../testdata/destinations.txt");
 
 /// One line of the file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Destination {
     line: usize,
     verdict: String,
@@ -46,6 +47,66 @@ fn every_policy_of_the_file_is_put_to_the_test() {
     let (policies, destinations) = read(DESTINATIONS);
     for name in policies.keys() {
         assert!(destinations.iter().any(|one| &one.policy == name), "{name} is not used");
+    }
+}
+
+/// The spellings of an IPv4 address that one parser or another takes for it.
+fn spellings(address: Ipv4Addr) -> Vec<String> {
+    let ([a, b, c, d], all) = (address.octets(), address.to_bits());
+    let (last_three, last_two) = (all & 0xff_ffff, all & 0xffff);
+    let text = address.to_string();
+    let full_width = |character: char| match character.to_digit(10) {
+        Some(digit) => char::from_u32(0xff10 + digit).expect("a full-width digit"),
+        None => '。',
+    };
+    vec![
+        text.clone(),
+        format!("{text}."),
+        format!("{all}"),
+        format!("{all:#x}"),
+        format!("0{all:o}"),
+        format!("{a}.{last_three}"),
+        format!("{a:#x}.{last_three:#X}."),
+        format!("{a}.{b}.{last_two}"),
+        format!("0{a:o}.{b}.0{last_two:o}"),
+        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+        format!("000{a:o}.0x00{b:x}.{c}.{d:#X}"),
+        text.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        text.chars().map(full_width).collect(),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_special_address_is_refused_in_every_spelling() {
+    let policy = Policy::parse(&["http://*".into()], &[]).expect("grants");
+    for address in [
+        "0.0.0.0",
+        "10.0.0.1",
+        "100.64.0.1",
+        "100.100.100.200",
+        "127.0.0.1",
+        "127.255.255.254",
+        "168.63.129.16",
+        "169.254.169.254",
+        "169.254.170.23",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.192",
+        "192.168.0.1",
+        "198.19.255.255",
+        "224.0.0.1",
+        "255.255.255.255",
+    ] {
+        for spelling in spellings(address.parse().expect(address)) {
+            let destination = Destination {
+                url: format!("http://{spelling}/"),
+                verdict: "denied".into(),
+                reason: format!("{address} is "),
+                ..Destination::default()
+            };
+            let fate = send(&destination, policy.clone()).await;
+            assert!(is_as_expected(&destination, &fate), "{spelling}: {fate:?}");
+        }
     }
 }
 
