@@ -30,6 +30,7 @@ const METADATA: Special = Special { what: "a cloud metadata address", metadata: 
 const METADATA_V4: &[Ipv4Addr] = &[
     Ipv4Addr::new(169, 254, 169, 254), // most clouds
     Ipv4Addr::new(169, 254, 170, 2),   // AWS, task credentials
+    Ipv4Addr::new(169, 254, 170, 23),  // AWS, pod credentials
     Ipv4Addr::new(100, 100, 100, 200), // Alibaba
     Ipv4Addr::new(168, 63, 129, 16),   // Azure
     Ipv4Addr::new(192, 0, 0, 192),     // Oracle
@@ -37,7 +38,10 @@ const METADATA_V4: &[Ipv4Addr] = &[
 
 const METADATA_V6: &[Ipv6Addr] = &[
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS, pod credentials
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),   // Scaleway
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // OpenStack
 ];
 
 type Block<A> = (A, u32, &'static str);
@@ -104,21 +108,31 @@ fn special_v4(address: Ipv4Addr) -> Option<Special> {
     let block = BLOCKS_V4.iter().find(|(network, prefix, _)| {
         network.to_bits() >> (32 - prefix) == address.to_bits() >> (32 - prefix)
     });
-    block.map(|&(_, _, what)| Special { what, metadata: false })
+    // Every cloud picks its own link-local addresses for credentials, and new ones come up.
+    block.map(|&(_, _, what)| Special { what, metadata: address.is_link_local() })
 }
 
 fn special_v6(address: Ipv6Addr) -> Option<Special> {
     if METADATA_V6.contains(&address) {
         return Some(METADATA);
     }
-    // The embedded address first: "loopback" tells more than "IPv4-mapped".
-    if let Some(special) = embedded(address).into_iter().flatten().find_map(special_v4) {
-        return Some(special);
-    }
-    let what = BLOCKS_V6.iter().find(|block| within(address, block)).map(|&(_, _, what)| what);
-    let unassigned =
-        || (!within(address, &GLOBAL_UNICAST)).then_some("a reserved address (RFC 4291)");
-    what.or_else(unassigned).map(|what| Special { what, metadata: false })
+    // An embedded address first: "loopback" tells more than "IPv4-mapped".
+    special_inside(address).or_else(|| {
+        let what = BLOCKS_V6.iter().find(|block| within(address, block)).map(|&(_, _, what)| what);
+        let isatap = || is_isatap(address).then_some("an ISATAP address (RFC 5214)");
+        let unassigned =
+            || (!within(address, &GLOBAL_UNICAST)).then_some("a reserved address (RFC 4291)");
+        what.or_else(isatap).or_else(unassigned).map(|what| Special { what, metadata: false })
+    })
+}
+
+/// Judges the embedded addresses. Metadata counts wherever it stands, so that no other special
+/// address beside it makes it look harmless.
+fn special_inside(address: Ipv6Addr) -> Option<Special> {
+    let inside: Vec<_> = embedded(address).into_iter().filter_map(special_v4).collect();
+    let other_readings = local_nat64(address).into_iter().filter_map(special_v4);
+    let metadata = inside.iter().copied().chain(other_readings).find(|special| special.metadata);
+    metadata.or_else(|| inside.first().copied())
 }
 
 fn within(address: Ipv6Addr, &(network, prefix, _): &Block<Ipv6Addr>) -> bool {
@@ -126,19 +140,37 @@ fn within(address: Ipv6Addr, &(network, prefix, _): &Block<Ipv6Addr>) -> bool {
 }
 
 /// The IPv4 addresses inside a transition address. Teredo has two: the server and the client.
-fn embedded(address: Ipv6Addr) -> Option<[Ipv4Addr; 2]> {
+fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let at = |shift: u32| {
         let low = (address.to_bits() >> shift) & u128::from(u32::MAX);
         Ipv4Addr::from_bits(u32::try_from(low).expect("it is masked to 32 bits"))
     };
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Some([at(0); 2]),
-        [0x64, 0xff9b, 0 | 1, ..] => Some([at(0); 2]),
-        [0x2002, ..] => Some([at(80); 2]),
-        [0x2001, 0, ..] => Some([at(64), Ipv4Addr::from_bits(!at(0).to_bits())]),
-        _ => None,
-    }
+    let mut inside = match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => vec![],
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => vec![at(0)],
+        [0x64, 0xff9b, 0 | 1, ..] => vec![at(0)],
+        [0x2002, ..] => vec![at(80)],
+        [0x2001, 0, ..] => vec![at(64), Ipv4Addr::from_bits(!at(0).to_bits())],
+        _ => vec![],
+    };
+    // Under any prefix, also that of another transition.
+    inside.extend(is_isatap(address).then(|| at(0)));
+    inside
+}
+
+/// An interface's name that is an IPv4 address (RFC 5214), whatever network it is on.
+fn is_isatap(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, ..])
+}
+
+/// What a local NAT64 address holds under the shorter prefixes that a network may choose, which put
+/// the IPv4 address around the ninth octet (RFC 6052, 2.2).
+fn local_nat64(address: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let [0, 0x64, 0xff, 0x9b, 0, 1, rest @ ..] = address.octets() else { return vec![] };
+    let [six, seven, _, nine, ten, eleven, twelve, ..] = rest;
+    [[six, seven, nine, ten], [seven, nine, ten, eleven], [nine, ten, eleven, twelve]]
+        .map(Ipv4Addr::from)
+        .into()
 }
 
 #[cfg(test)]
@@ -149,67 +181,112 @@ mod tests {
         special(address.parse().expect(address)).map(|special| special.what)
     }
 
-    /// The edges of a block, and the addresses next to them.
+    /// IANA's registries and what they leave out.
+    const SPECIAL_PURPOSE: &str = include_str!("testdata/special-purpose.txt");
+
+    fn blocks() -> Vec<(IpAddr, u32, &'static str)> {
+        let lines =
+            SPECIAL_PURPOSE.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let read = |line: &'static str| {
+            let (block, _) = line.split_once(" | ").expect(line);
+            let (network, prefix) = block.trim().split_once('/').expect(line);
+            (network.parse().expect(line), prefix.parse().expect(line), line)
+        };
+        lines.map(read).collect()
+    }
+
+    /// An address as the number that it is, at the top of 128 bits.
+    fn bits(address: IpAddr) -> u128 {
+        match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+            IpAddr::V6(address) => address.to_bits(),
+        }
+    }
+
+    fn address(bits: u128, like: IpAddr) -> IpAddr {
+        match like {
+            IpAddr::V4(_) => Ipv4Addr::from_bits((bits >> 96) as u32).into(),
+            IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
+        }
+    }
+
+    /// The last address before a block, its first, its last, and the first one after it.
+    fn edges(network: IpAddr, prefix: u32) -> Vec<IpAddr> {
+        let first = bits(network);
+        let last = first | u128::MAX.checked_shr(prefix).unwrap_or(0);
+        let step = if network.is_ipv4() { 1 << 96 } else { 1 };
+        let numbers = [first.checked_sub(step), Some(first), Some(last), last.checked_add(step)];
+        numbers.into_iter().flatten().map(|bits| address(bits, network)).collect()
+    }
+
+    /// Whether the table holds an address: a neighbour of one block may lie in another.
+    fn is_listed(given: IpAddr) -> bool {
+        blocks().into_iter().any(|(network, prefix, _)| {
+            let differing = bits(network) ^ bits(given);
+            network.is_ipv4() == given.is_ipv4() && differing.leading_zeros() >= prefix
+        })
+    }
+
     #[test]
-    fn every_block_is_special_up_to_its_edges() {
-        for (below, first, last, above) in [
-            ("", "0.0.0.0", "0.255.255.255", "1.0.0.0"),
-            ("9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"),
-            ("100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"),
-            ("126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"),
-            ("169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"),
-            ("172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"),
-            ("191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"),
-            ("192.0.1.255", "192.0.2.0", "192.0.2.255", "192.0.3.0"),
-            ("192.31.195.255", "192.31.196.0", "192.31.196.255", "192.31.197.0"),
-            ("192.52.192.255", "192.52.193.0", "192.52.193.255", "192.52.194.0"),
-            ("192.88.98.255", "192.88.99.0", "192.88.99.255", "192.88.100.0"),
-            ("192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"),
-            ("192.175.47.255", "192.175.48.0", "192.175.48.255", "192.175.49.0"),
-            ("198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"),
-            ("198.51.99.255", "198.51.100.0", "198.51.100.255", "198.51.101.0"),
-            ("203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"),
-            ("223.255.255.255", "224.0.0.0", "255.255.255.255", ""),
-            ("168.63.129.15", "168.63.129.16", "168.63.129.16", "168.63.129.17"),
-            // IPv6. Outside 2000::/3 there is nothing public to be next to.
-            ("", "::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""),
-            ("", "2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"),
-            (
-                "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
-                "2001:db8::",
-                "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
-                "2001:db9::",
-            ),
-            (
-                "2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-                "2002::",
-                "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-                "2003::",
-            ),
-            (
-                "2620:4f:7fff:ffff:ffff:ffff:ffff:ffff",
-                "2620:4f:8000::",
-                "2620:4f:8000:ffff:ffff:ffff:ffff:ffff",
-                "2620:4f:8001::",
-            ),
-            (
-                "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-                "3fff::",
-                "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff",
-                "3fff:1000::",
-            ),
-            (
-                "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-                "4000::",
-                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-                "",
-            ),
-        ] {
-            for inside in [first, last] {
-                assert!(what(inside).is_some(), "{inside} is special");
+    fn every_block_of_the_registries_is_special_up_to_its_edges() {
+        let blocks = blocks();
+        assert!(blocks.len() >= 60, "{} blocks", blocks.len());
+        for (network, prefix, line) in blocks {
+            assert!(is_listed(network), "{line}");
+            for edge in edges(network, prefix) {
+                assert_eq!(special(edge).is_some(), is_listed(edge), "{edge} at {line}");
             }
-            for outside in [below, above].into_iter().filter(|text| !text.is_empty()) {
-                assert_eq!(what(outside), None, "{outside} is public");
+        }
+    }
+
+    /// Every way to write an IPv4 address into an IPv6 address.
+    fn embeddings(inner: Ipv4Addr) -> Vec<Ipv6Addr> {
+        let bits = u128::from(inner.to_bits());
+        let [a, b, c, d] = inner.octets().map(u128::from);
+        let from = |head: &str, bits: u128| {
+            let head: Ipv6Addr = head.parse().expect(head);
+            Ipv6Addr::from_bits(head.to_bits() | bits)
+        };
+        vec![
+            from("::", bits),
+            from("::ffff:0:0", bits),
+            from("::ffff:0:0:0", bits),
+            from("64:ff9b::", bits),
+            from("64:ff9b:1::", bits),
+            from("64:ff9b:1:ffff::", bits),
+            // RFC 6052, 2.2: prefixes of 48, 56 and 64 bits go round the bits 64 to 71.
+            from("64:ff9b:1::", a << 72 | b << 64 | c << 48 | d << 40),
+            from("64:ff9b:1:100::", a << 64 | b << 48 | c << 40 | d << 32),
+            from("64:ff9b:1:1::", a << 48 | b << 40 | c << 32 | d << 24),
+            from("2002::", bits << 80),
+            from("2002::5efe:808:808", bits << 80),
+            from("2001::", bits << 64 | 0xf7f7_f7f7),
+            from("2001:0:808:808::", bits ^ 0xffff_ffff),
+            from("2001:0:7f00:1::", bits ^ 0xffff_ffff),
+            from("2a00:1450::5efe:0:0", bits),
+            from("2a00:1450::200:5efe:0:0", bits),
+            from("fe80::5efe:0:0", bits),
+        ]
+    }
+
+    #[test]
+    fn no_embedding_hides_an_address() {
+        for (network, prefix, line) in blocks() {
+            for edge in edges(network, prefix) {
+                let IpAddr::V4(edge) = edge else { continue };
+                for outside in embeddings(edge) {
+                    assert!(special(outside.into()).is_some(), "{edge} in {outside} at {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_embedding_hides_cloud_metadata() {
+        for &inner in METADATA_V4 {
+            for outside in embeddings(inner) {
+                let metadata = special(outside.into()).is_some_and(|special| special.metadata);
+                assert!(metadata, "{inner} in {outside}");
             }
         }
     }
@@ -275,8 +352,12 @@ mod tests {
             "100.100.100.200",
             "168.63.129.16",
             "192.0.0.192",
+            "169.254.170.23",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd00:42::42",
             "fd20:ce::254",
+            "fe80::a9fe:a9fe",
             "::ffff:169.254.169.254",
             "64:ff9b::169.254.169.254",
             "2002:a9fe:a9fe::1",

@@ -25,9 +25,15 @@ use url::Url;
 use super::limits::{ADDRESSES, CONNECT, NEXT_ADDRESS, RESOLVE};
 use super::policy::{Policy, Refusal, literal};
 
-/// Finds the addresses of a name.
+/// The network as the guard uses it: a look-up, and connections to addresses that were checked.
 pub(super) trait Resolve: Send + Sync {
+    /// Finds the addresses of a name.
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
+
+    /// Opens a connection. The only place where one is opened, so that a test sees all of them.
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<TcpStream>> {
+        Box::pin(TcpStream::connect(address))
+    }
 }
 
 /// The system's resolver.
@@ -125,10 +131,10 @@ impl Guard {
         }
         let port = url.port_or_known_default().unwrap_or_default();
         let targets = addresses.into_iter().map(|address| SocketAddr::new(address, port));
-        let stream =
-            first_that_connects(targets.take(ADDRESSES).collect()).await.map_err(|error| {
-                DialError::Connect(format!("cannot connect to {}: {error}", permit.origin()))
-            })?;
+        let targets = targets.take(ADDRESSES).collect();
+        let stream = first_that_connects(&*self.resolver, targets).await.map_err(|error| {
+            DialError::Connect(format!("cannot connect to {}: {error}", permit.origin()))
+        })?;
         // An error here means a slower connection, not a broken one.
         let _ = stream.set_nodelay(true);
         Ok(stream)
@@ -163,12 +169,15 @@ fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 
 /// Happy Eyeballs (RFC 8305): tries the targets in order, the next one when the last has failed or
 /// is slow. The losers are dropped.
-async fn first_that_connects(targets: Vec<SocketAddr>) -> io::Result<TcpStream> {
+async fn first_that_connects(
+    network: &dyn Resolve,
+    targets: Vec<SocketAddr>,
+) -> io::Result<TcpStream> {
     let mut targets = targets.into_iter();
     let mut trying = FuturesUnordered::new();
     let mut last = io::Error::other("no address to connect to");
     loop {
-        trying.extend(targets.next().map(TcpStream::connect));
+        trying.extend(targets.next().map(|target| network.connect(target)));
         let outcome = match targets.len() {
             0 => trying.next().await,
             _ => match timeout(NEXT_ADDRESS, trying.next()).await {

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// Bytes of a URL. Servers refuse longer ones (8 kB is common); twice that is no one's need.
 pub(super) const URL_BYTES: usize = 16 * 1024;
 
+/// Characters of a name: what DNS can hold (RFC 1035).
+pub(super) const NAME: usize = 253;
+
+/// Characters of a name between two dots: what DNS can hold (RFC 1035).
+pub(super) const NAME_PART: usize = 63;
+
 /// Fields in a request. Servers stop at about 100.
 pub(super) const HEADERS: usize = 100;
 

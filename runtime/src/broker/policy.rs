@@ -155,7 +155,8 @@ impl Permit {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("[{address}]"),
         };
-        self.origin.replacen(&self.host, &literal, 1)
+        // With what stands before it: a short name may be a part of the scheme, too.
+        self.origin.replacen(&format!("://{}", self.host), &format!("://{literal}"), 1)
     }
 }
 
@@ -170,7 +171,10 @@ fn is_itself(host: &Host<String>) -> bool {
 
 fn not_granted(origin: &str, host: &Host<String>) -> Refusal {
     let is_private = match host {
-        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
         host => literal(host).is_some_and(|address| special(address).is_some()),
     };
     let flag = if is_private { ALLOW_PRIVATE } else { ALLOW };

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Uri};
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 
 use super::held::Held;
 use super::limits::{
     ANSWER_BODY, ATTEMPT, ATTEMPTS, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
-    MOST_ATTEMPTS, REQUEST_BODY, TOTAL, URL_BYTES,
+    MOST_ATTEMPTS, NAME, NAME_PART, REQUEST_BODY, TOTAL, URL_BYTES,
 };
 
 /// One request, as the guest gives it. Mirrors `request` of `wit/http.wit`.
@@ -189,10 +189,31 @@ fn url(text: &str) -> Result<(Url, Uri), Error> {
     if url.port() == Some(0) {
         return Err(invalid("the URL's port is 0, which no server has"));
     }
+    check_name(&url)?;
     url.set_fragment(None);
     let uri = Uri::try_from(url.as_str())
         .map_err(|error| invalid(format!("the URL cannot be sent: {error}")))?;
     Ok((url, uri))
+}
+
+/// A name must be one that DNS could hold. The URL parser lets others through, and what a resolver
+/// makes of them is its own affair.
+fn check_name(url: &Url) -> Result<(), Error> {
+    let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+    // The dot at the end stands for the root.
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.len() > NAME {
+        return Err(invalid(format!("the URL's host is longer than {NAME} characters")));
+    }
+    if name.split('.').any(str::is_empty) {
+        return Err(invalid("the URL's host has an empty part before or between its dots"));
+    }
+    if name.split('.').any(|part| part.len() > NAME_PART) {
+        return Err(invalid(format!(
+            "the URL's host has a part that is longer than {NAME_PART} characters"
+        )));
+    }
+    Ok(())
 }
 
 fn body(body: Option<Bytes>) -> Result<Bytes, Error> {

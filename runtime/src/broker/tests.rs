@@ -2,7 +2,11 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod destinations;
+mod guard;
+mod network;
 mod oauth;
+mod rebinding;
 mod server;
 
 use std::collections::VecDeque;
