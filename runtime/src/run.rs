@@ -31,14 +31,22 @@ pub struct Settings {
     pub environment: Environment,
     /// What may be reached.
     pub policy: Policy,
-    /// The operator's values, by field key.
-    pub config: Vec<(String, SecretString)>,
+    /// The operator's word on configuration fields.
+    pub fields: Fields,
     /// The limits of each connector.
     pub limits: Limits,
     /// Where the embedded workspace listens, where there is one.
     pub listen: SocketAddr,
     /// The embedded workspace's folder.
     pub data: Option<PathBuf>,
+}
+
+/// What the operator says of configuration fields.
+pub struct Fields {
+    /// Values by field key.
+    pub values: Vec<(String, SecretString)>,
+    /// The keys of secrets that connectors read as they are.
+    pub revealed: Vec<String>,
 }
 
 /// Joins every connector to its workspace and runs until `shutdown`. `announce` is called with the
@@ -177,6 +185,23 @@ fn tell_asks(id: &str, manifest: &Manifest) {
     }
 }
 
+/// The configuration that a connector begins with.
+///
+/// # Errors
+/// When the operator names a field that the connector does not declare, or that is no secret where
+/// only a secret makes sense.
+pub fn configuration(
+    manifest: &Manifest,
+    fields: &Fields,
+    policy: &Policy,
+    environment: &Environment,
+) -> anyhow::Result<Configuration> {
+    let values = settings::operator_values(manifest, &fields.values, environment)?;
+    settings::check_secrets(manifest, "--reveal", fields.revealed.iter().map(String::as_str))?;
+    settings::check_secrets(manifest, "--bind", policy.bound_fields())?;
+    Ok(Configuration::new(manifest, values, &fields.revealed))
+}
+
 /// Without keys a sealed value could never be opened; better to say so before anybody enters one.
 fn check_keys(manifest: &Manifest, keys: Option<&KeyPair>) -> anyhow::Result<()> {
     let sealed: Vec<_> =
@@ -212,13 +237,13 @@ impl Member {
         let Self { id, loaded, link, keys, events } = self;
         let environment = &settings.environment;
         let manifest = loaded.manifest.clone();
-        let values = settings::operator_values(&manifest, &settings.config, environment)?;
+        let configuration =
+            configuration(&manifest, &settings.fields, &settings.policy, environment)?;
         let broker = Arc::new(Broker::new(id.clone(), settings.policy.clone(), events.clone()));
         let identity = identity(&id, &manifest, keys.as_deref(), environment);
         let (link, incoming, driver) = workspace::open(link, identity);
         let services =
             Services { broker: broker.clone(), workspace: Arc::new(Tasks(link.clone())) };
-        let configuration = Configuration::new(&manifest, values);
         let authorization = Authorization::new(
             id.clone(),
             &manifest,

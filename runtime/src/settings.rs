@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use crate::connector::Values;
+use crate::connector::{Values, secret_fields};
 use crate::manifest::{Field, Manifest};
 use crate::workspace::keys::KeyPair;
 
@@ -186,6 +186,30 @@ pub fn operator_values(
         values.insert(key.clone(), value.clone());
     }
     Ok(values)
+}
+
+/// Checks the keys given with a flag that is about secrets: each must be a secret that the connector
+/// declares.
+///
+/// # Errors
+/// When one is none.
+pub fn check_secrets<'a>(
+    manifest: &Manifest,
+    flag: &str,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> anyhow::Result<()> {
+    let (fields, secrets): (_, Vec<_>) = (manifest.all_fields(), secret_fields(manifest).collect());
+    for key in keys {
+        let is_plain = fields.iter().any(|field| field.key == key && field.plain);
+        ensure!(!is_plain, "{flag} {key}: the field is plain, so the connector reads it anyway");
+        ensure!(
+            secrets.iter().any(|secret| secret == key),
+            "{flag} {key}: {} has no secret field of that key; it has: {}",
+            manifest.name,
+            if secrets.is_empty() { "none".to_owned() } else { secrets.join(", ") }
+        );
+    }
+    Ok(())
 }
 
 fn names(fields: &[Field]) -> String {

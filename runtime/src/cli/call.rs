@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use crate::broker::Broker;
-use crate::connector::{self, Configuration, Connector, Context, Engine, Loaded, Services, limits};
+use crate::connector::{self, Connector, Context, Engine, Loaded, Services, limits};
 use crate::dispatch::target;
 use crate::events::Events;
-use crate::run::{cache, connector_id};
-use crate::settings::{self, Environment};
+use crate::run::{cache, configuration, connector_id};
+use crate::settings::Environment;
 use crate::tasks::NoWorkspace;
 
 pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::Result<()> {
@@ -22,14 +22,13 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let loaded =
         Loaded::from_file(&args.file, &Engine::new()?, cache(&environment), limits.memory).await?;
     let manifest = loaded.manifest.clone();
-    let values = settings::operator_values(&manifest, &args.connector.config, &environment)?;
+    let configuration = configuration(&manifest, &args.connector.fields(), &policy, &environment)?;
     let id = connector_id(&manifest, &environment);
     let events = Events::default();
     let services = Services {
         broker: Arc::new(Broker::new(id.clone(), policy, events.clone())),
         workspace: Arc::new(NoWorkspace),
     };
-    let configuration = Configuration::new(&manifest, values);
     let settings = connector::Settings { id, services, configuration, limits, events };
     let connector = Connector::new(loaded, settings);
     let target = target(&manifest, std::slice::from_ref(&args.action));

@@ -15,7 +15,7 @@ pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Re
         environment,
         policy: args.connector.policy()?,
         limits: args.connector.limits(),
-        config: args.connector.config,
+        fields: args.connector.fields(),
         listen: args.local.listen,
         data: args.local.data,
     };

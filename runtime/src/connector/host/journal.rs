@@ -12,11 +12,13 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::connector::limits;
 use crate::events::{Event, Events, LogLine};
+use crate::vault::Vault;
 
 /// Where one instance's lines go: to the process's log and to whoever watches.
 pub struct Journal {
     connector: Arc<str>,
     events: Events,
+    vault: Arc<Vault>,
     call: Mutex<Call>,
 }
 
@@ -28,9 +30,9 @@ struct Call {
 }
 
 impl Journal {
-    /// A log without lines.
-    pub fn new(connector: Arc<str>, events: Events) -> Self {
-        Self { connector, events, call: Mutex::default() }
+    /// A log without lines. The vault's secrets are taken out of every line.
+    pub fn new(connector: Arc<str>, events: Events, vault: Arc<Vault>) -> Self {
+        Self { connector, events, vault, call: Mutex::default() }
     }
 
     /// Lines belong to this call from now on, and the count of lines begins anew.
@@ -53,7 +55,7 @@ impl Journal {
     }
 
     /// Logs a line, cut where it is too long, unless the call has logged too many.
-    pub fn line(&self, level: Level, mut text: String) {
+    pub fn line(&self, level: Level, text: String) {
         let call = {
             let mut call = self.call.lock();
             if call.lines >= limits::LOG_LINES {
@@ -63,6 +65,8 @@ impl Journal {
             call.lines += 1;
             call.id.clone()
         };
+        // Before it is cut, which could leave half a secret.
+        let mut text = self.vault.scrub(text);
         if text.len() > limits::LOG_LINE {
             let rest = text.split_off(text.floor_char_boundary(limits::LOG_LINE));
             text.push_str(&format!("… ({} bytes cut)", rest.len()));
@@ -195,7 +199,7 @@ mod tests {
     fn journal() -> (Arc<Journal>, tokio::sync::broadcast::Receiver<Event>) {
         let events = Events::default();
         let watch = events.watch();
-        (Arc::new(Journal::new("c".into(), events)), watch)
+        (Arc::new(Journal::new("c".into(), events, Arc::default())), watch)
     }
 
     fn lines(watch: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String> {
