@@ -234,3 +234,26 @@ fn folder(environment: &Environment, variable: &str, in_home: &str) -> Option<Pa
     let base = set.or_else(|| Some(Path::new(environment.get("HOME")?).join(in_home)))?;
     Some(base.join("aloma-wasm"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_secret_can_be_named_where_a_secret_is_meant() {
+        let field = |key: &str, plain: bool| serde_json::json!({"key": key, "name": key, "type": "line", "optional": true, "plain": plain});
+        let manifest = serde_json::json!({
+            "name": "test", "version": "1", "asks": [], "actions": [],
+            "fields": [field("KEY", false), field("TEXT", true)],
+        });
+        let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+        for (key, says) in [
+            ("KEY", None),
+            ("TEXT", Some("--reveal TEXT: the field is plain, so the connector reads it anyway")),
+            ("KEI", Some("--reveal KEI: test has no secret field of that key; it has: KEY")),
+        ] {
+            let error = check_secrets(&manifest, "--reveal", [key]).err();
+            assert_eq!(error.map(|error| error.to_string()).as_deref(), says, "{key}");
+        }
+    }
+}

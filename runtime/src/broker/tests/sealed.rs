@@ -215,7 +215,7 @@ async fn an_answer_that_cannot_be_searched_is_kept_back() {
     let scene = Scene::echoing(|_| answer(200, "content-encoding: gzip\r\n", "packed")).await;
     let request = scene.with_header("x-auth", scene.placeholder("TOKEN"));
     let error = scene.send(request).await.expect_err("kept back").to_string();
-    assert!(error.contains("--reveal"), "{error}");
+    assert!(error.contains("--reveal KEY"), "{error}");
     assert_eq!(status(&scene.send(scene.request("GET")).await), 200);
 }
 

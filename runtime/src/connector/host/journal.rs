@@ -195,6 +195,7 @@ impl Drop for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::Placeholders;
 
     fn journal() -> (Arc<Journal>, tokio::sync::broadcast::Receiver<Event>) {
         let events = Events::default();
@@ -218,6 +219,22 @@ mod tests {
         writer.push(b"ee");
         drop(writer);
         assert_eq!(lines(&mut watch), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_a_line_before_it_is_cut() {
+        let events = Events::default();
+        let mut watch = events.watch();
+        let values = [("KEY".to_owned(), "the-secret".into())].into();
+        let placeholders = Placeholders::new(["KEY".to_owned()]);
+        let vault = Vault::new(values, &placeholders, &["KEY".to_owned()].into());
+        let journal = Journal::new("c".into(), events, Arc::new(vault));
+        let long = format!("{}the-secret", "x".repeat(limits::LOG_LINE - 5));
+        journal.line(Level::INFO, "key: the-secret".into());
+        journal.line(Level::INFO, long);
+        let lines = lines(&mut watch);
+        assert!(lines[0].starts_with("key: aloma-sealed-"), "{}", lines[0]);
+        assert!(lines[1].contains("bytes cut") && !lines[1].contains("xthe-s"));
     }
 
     #[test]
