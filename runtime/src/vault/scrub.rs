@@ -8,6 +8,10 @@ use super::spelling;
 /// which would be torn to shreds, and can be guessed anyway.
 const SHORTEST: usize = 6;
 
+/// Of a longer value only so many bytes are looked for: room for a certificate chain. All spellings of
+/// this much take a few MB of memory and a tenth of a second to prepare.
+const LONGEST: usize = 16 * 1024;
+
 /// How much longer a text may become. A placeholder is longer than most secrets; past this, which
 /// nobody but a guest that tries for it needs, a shorter mark stands in its place.
 const GROWTH: usize = 1 << 20;
@@ -34,7 +38,8 @@ impl Scrubber {
         let values = values.into_iter().filter(|(value, _)| value.len() >= SHORTEST);
         let (spellings, replacements): (Vec<_>, Vec<_>) = values
             .flat_map(|(value, replacement)| {
-                let spellings = spelling::all(value).into_iter();
+                let looked_for = &value[..value.floor_char_boundary(LONGEST)];
+                let spellings = spelling::all(looked_for).into_iter();
                 spellings.map(|spelling| (spelling, replacement.to_owned()))
             })
             .unzip();
@@ -49,8 +54,7 @@ impl Scrubber {
             // The fastest kind takes megabytes for a private key of a few kB.
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(spellings)
-            // Thousands of fields with megabytes each would not have come over the wire.
-            .expect("the secrets of one configuration are far below 2 GB");
+            .expect("only 2 GB of spellings would be too many, and no message holds such a form");
         Self { spellings: Some(automaton), replacements }
     }
 
@@ -106,6 +110,13 @@ mod tests {
         ] {
             assert_eq!(scrub(&values, text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_very_long_value_the_beginning_is_taken_out() {
+        let value = "0123456789abcdef".repeat(LONGEST / 8);
+        let scrubbed = scrub(&[(&value, "<1>")], &format!("a{value}"));
+        assert!(scrubbed.starts_with("a<1>") && scrubbed.len() <= value.len() - LONGEST + 4);
     }
 
     #[test]
