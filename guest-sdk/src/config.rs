@@ -18,12 +18,13 @@ pub fn require(key: &str) -> Result<String> {
     })
 }
 
-/// The value of a `number` field, or none where it is not set.
+/// The value of a `number` field, or none where it is not set. It has to be plain: a placeholder is
+/// no number.
 pub fn number(key: &str) -> Result<Option<f64>> {
     parsed(key, "a number")
 }
 
-/// The value of a `boolean` field, or none where it is not set.
+/// The value of a `boolean` field, or none where it is not set. It has to be plain, too.
 pub fn boolean(key: &str) -> Result<Option<bool>> {
     parsed(key, "`true` or `false`")
 }

@@ -1,7 +1,8 @@
 //! aloma-wasm runs ALOMA connectors that nobody has to trust.
 //!
 //! The rooms: [`workspace`] speaks with the workspace, [`connector`] runs wasm, [`broker`] makes
-//! every request; they meet in [`dispatch`]. [`local`] is the embedded workspace.
+//! every request; they meet in [`dispatch`]. The [`vault`] keeps secrets from the second and gives
+//! them to the third. [`local`] is the embedded workspace.
 
 pub mod broker;
 mod cli;
@@ -18,6 +19,7 @@ pub mod run;
 pub mod settings;
 mod tasks;
 pub mod tls;
+pub mod vault;
 pub mod workspace;
 
 pub use cli::main;

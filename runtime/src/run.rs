@@ -32,8 +32,8 @@ pub struct Settings {
     pub environment: Environment,
     /// What may be reached.
     pub policy: Policy,
-    /// The operator's values, by field key.
-    pub config: Vec<Assignment>,
+    /// The operator's word on configuration fields.
+    pub fields: Fields,
     /// The limits of each connector.
     pub limits: Limits,
     /// How long calls under way may go on after `shutdown`.
@@ -42,6 +42,14 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The embedded workspace's folder.
     pub data: Option<PathBuf>,
+}
+
+/// What the operator says of configuration fields.
+pub struct Fields {
+    /// The values that it gives.
+    pub values: Vec<Assignment>,
+    /// The keys of secrets that connectors read as they are.
+    pub revealed: Vec<String>,
 }
 
 /// Joins every connector to its workspace and runs until `shutdown`. `announce` is called with the
@@ -164,7 +172,7 @@ async fn load_all(settings: &Settings) -> anyhow::Result<Vec<(Arc<str>, Loaded)>
         connectors.push((id, loaded));
     }
     let described = connectors.iter().map(|(id, loaded)| (&**id, &*loaded.manifest));
-    settings::check_assignments(&settings.config, &described.collect::<Vec<_>>())?;
+    settings::check_assignments(&settings.fields.values, &described.collect::<Vec<_>>())?;
     Ok(connectors)
 }
 
@@ -180,6 +188,24 @@ fn tell_asks(id: &str, manifest: &Manifest) {
         let ask = printable(&format!("asks to reach {}: {reason}", ask.origin));
         tracing::info!(connector = id, "{ask}");
     }
+}
+
+/// The configuration that a connector begins with.
+///
+/// # Errors
+/// When the operator names a field that the connector does not declare, or that is no secret where
+/// only a secret makes sense.
+pub fn configuration(
+    id: &str,
+    manifest: &Manifest,
+    fields: &Fields,
+    policy: &Policy,
+    environment: &Environment,
+) -> anyhow::Result<Configuration> {
+    let values = settings::operator_values(id, manifest, &fields.values, environment)?;
+    settings::check_secrets(manifest, "--reveal", fields.revealed.iter().map(String::as_str))?;
+    settings::check_secrets(manifest, "--bind", policy.bound_fields())?;
+    Ok(Configuration::new(manifest, values, &fields.revealed))
 }
 
 /// Without keys a sealed value could never be opened; better to say so before anybody enters one.
@@ -217,13 +243,13 @@ impl Member {
         let Self { id, loaded, link, keys, events } = self;
         let environment = &settings.environment;
         let manifest = loaded.manifest.clone();
-        let values = settings::operator_values(&id, &manifest, &settings.config, environment)?;
+        let configuration =
+            configuration(&id, &manifest, &settings.fields, &settings.policy, environment)?;
         let broker = Arc::new(Broker::new(id.clone(), settings.policy.clone(), events.clone()));
         let identity = identity(&id, &manifest, keys.as_deref(), environment);
         let (link, incoming, driver) = workspace::open(link, identity);
         let services =
             Services { broker: broker.clone(), workspace: Arc::new(Tasks(link.clone())) };
-        let configuration = Configuration::new(&manifest, values);
         let authorization = Authorization::new(
             id.clone(),
             &manifest,

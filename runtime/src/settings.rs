@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use crate::connector::Values;
+use crate::connector::{Values, secret_fields};
 use crate::manifest::{Field, Manifest};
 use crate::workspace::keys::KeyPair;
 
@@ -220,6 +220,30 @@ pub fn check_assignments(
     Ok(())
 }
 
+/// Checks the keys given with a flag that is about secrets: each must be a secret that the connector
+/// declares.
+///
+/// # Errors
+/// When one is none.
+pub fn check_secrets<'a>(
+    manifest: &Manifest,
+    flag: &str,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> anyhow::Result<()> {
+    let (fields, secrets): (_, Vec<_>) = (manifest.all_fields(), secret_fields(manifest).collect());
+    for key in keys {
+        let is_plain = fields.iter().any(|field| field.key == key && field.plain);
+        ensure!(!is_plain, "{flag} {key}: the field is plain, so the connector reads it anyway");
+        ensure!(
+            secrets.iter().any(|secret| secret == key),
+            "{flag} {key}: {} has no secret field of that key; it has: {}",
+            manifest.name,
+            if secrets.is_empty() { "none".to_owned() } else { secrets.join(", ") }
+        );
+    }
+    Ok(())
+}
+
 fn assigns(key: &str, id: &str, field: &str) -> bool {
     key == field || key.strip_prefix(id).and_then(|rest| rest.strip_prefix('.')) == Some(field)
 }
@@ -245,4 +269,27 @@ fn folder(environment: &Environment, variable: &str, in_home: &str) -> Option<Pa
     let set = environment.get(variable).map(PathBuf::from);
     let base = set.or_else(|| Some(Path::new(environment.get("HOME")?).join(in_home)))?;
     Some(base.join("aloma-wasm"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_secret_can_be_named_where_a_secret_is_meant() {
+        let field = |key: &str, plain: bool| serde_json::json!({"key": key, "name": key, "type": "line", "optional": true, "plain": plain});
+        let manifest = serde_json::json!({
+            "name": "test", "version": "1", "asks": [], "actions": [],
+            "fields": [field("KEY", false), field("TEXT", true)],
+        });
+        let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+        for (key, says) in [
+            ("KEY", None),
+            ("TEXT", Some("--reveal TEXT: the field is plain, so the connector reads it anyway")),
+            ("KEI", Some("--reveal KEI: test has no secret field of that key; it has: KEY")),
+        ] {
+            let error = check_secrets(&manifest, "--reveal", [key]).err();
+            assert_eq!(error.map(|error| error.to_string()).as_deref(), says, "{key}");
+        }
+    }
 }

@@ -14,13 +14,15 @@ mod policy;
 mod record;
 mod request;
 mod retry;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod token;
 
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use tokio::time::{Instant, timeout_at};
 
 use crate::events::Events;
@@ -72,25 +74,48 @@ impl Broker {
     pub async fn send(&self, request: Request, scope: &Scope) -> Result<Response, Error> {
         let mut tally = self.door.tally(&request, scope);
         let outcome = self.carry_out(request, scope, &mut tally).await;
+        let outcome = outcome.map_err(|error| error.map(|text| scope.vault.scrub(text)));
         tally.end(&outcome);
         outcome
     }
 
-    /// parse → policy → credential → (limits → retry(send)) → answer
+    /// parse → policy → credential → (limits → retry(send)) → scrub → answer
     async fn carry_out(
         &self,
         request: Request,
         scope: &Scope,
         tally: &mut Tally,
     ) -> Result<Response, Error> {
+        sealed::check_address(&request.url, &scope.vault)?;
         let mut request = Parsed::new(request)?;
-        let permit = self.door.policy().check(&request.url)?;
+        let policy = self.door.policy();
+        let permit = policy.check(&request.url)?;
         let bearer = self.credential(&request, &permit)?;
+        let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
         let until = request.until(scope);
-        let Some(bearer) = bearer else {
-            return self.door.deliver(&request, until, tally).await;
+        let mut answer = match bearer {
+            Some(bearer) => self.deliver_with(bearer, request, until, tally).await?,
+            None => self.door.deliver(&request, until, tally).await?,
         };
+        if is_filled {
+            sealed::check_encoding(&answer, permit.origin())?;
+        }
+        sealed::scrub(&mut answer, |bytes| scope.vault.scrub_answer(bytes));
+        sealed::scrub(&mut answer, |bytes| self.oauth.scrub(bytes));
+        Ok(answer)
+    }
+
+    /// Sends a request with a token, and once more where the token was refused.
+    async fn deliver_with(
+        &self,
+        bearer: Bearer,
+        mut request: Parsed,
+        until: Instant,
+        tally: &mut Tally,
+    ) -> Result<Response, Error> {
         request.headers.insert(AUTHORIZATION, bearer.header()?);
+        // A token in a compressed answer would not be found.
+        request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let answer = self.door.deliver(&request, until, tally).await?;
         if answer.status != 401 {
             return Ok(answer);
@@ -114,7 +139,7 @@ impl Broker {
                 "the request has both a credential and a header authorization; leave one out";
             return Err(Error::InvalidRequest(text.into()));
         }
-        if !carries_secrets(request, permit) {
+        if !permit.carries_secrets(&request.url) {
             let text = format!(
                 "a token is not sent to {} over plain http, where anyone can read it; use https",
                 permit.origin()
@@ -130,11 +155,6 @@ impl Broker {
             Err(Error::Timeout(text.into()))
         })
     }
-}
-
-/// Whether secrets may travel there: over TLS, or to an origin that the operator granted as private.
-fn carries_secrets(request: &Parsed, permit: &Permit) -> bool {
-    request.url.scheme() == "https" || permit.is_private()
 }
 
 fn short(name: &str) -> String {

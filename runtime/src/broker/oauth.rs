@@ -15,11 +15,12 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
+use super::Broker;
 use super::delivery::Door;
 use super::limits::{REFRESH_PAUSE, SAVE_TOKEN, TOKEN_ANSWER, TOKEN_REQUEST};
 use super::request::{Error, Parsed, Scope};
 use super::token::{Form, TokenError, read_answer, token_request};
-use super::{Broker, carries_secrets};
+use crate::vault::Scrubber;
 
 /// A client at an authorization server, with everything filled in that the operator or the
 /// workspace may set.
@@ -158,6 +159,9 @@ impl Bearer {
     }
 }
 
+/// Stands in an answer where a token stood.
+const TOKEN_MARK: &str = "aloma-sealed-token";
+
 /// The state of the grant.
 pub(super) struct OAuth {
     door: Arc<Door>,
@@ -170,6 +174,8 @@ pub(super) struct OAuth {
 struct State {
     client: Option<Arc<Client>>,
     tokens: Option<Tokens>,
+    /// Finds the tokens that were in use before. Requests that carry them may be under way.
+    previous: Option<Arc<Scrubber>>,
     /// The tokens that the configuration gave last.
     configured: Option<Tokens>,
     /// Why only new tokens from the configuration can help.
@@ -191,6 +197,7 @@ struct Client {
 struct Tokens {
     access: SecretString,
     refresh: Option<SecretString>,
+    scrubber: Arc<Scrubber>,
 }
 
 /// What to do about a token that was refused.
@@ -224,6 +231,17 @@ impl OAuth {
                 Err(no_token())
             }
         }
+    }
+
+    /// Takes tokens out of an answer for a guest. None where it holds none.
+    pub fn scrub(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let scrubbers = {
+            let state = self.state.lock();
+            [state.tokens.as_ref().map(|tokens| tokens.scrubber.clone()), state.previous.clone()]
+        };
+        scrubbers.into_iter().flatten().fold(None, |clean, scrubber| {
+            scrubber.scrub(clean.as_deref().unwrap_or(bytes)).or(clean)
+        })
     }
 
     /// A token in place of one that was refused. None where the refusal is all there is.
@@ -291,7 +309,7 @@ impl OAuth {
         let state = &mut *self.state.lock();
         match &mut state.tokens {
             Some(tokens) if refused.is(tokens) => {
-                *tokens = new;
+                state.previous = Some(std::mem::replace(tokens, new).scrubber);
                 state.failed = None;
                 state.renewed = Some(Instant::now());
                 Bearer(tokens.access.clone())
@@ -320,13 +338,14 @@ impl OAuth {
         form: Form<'_>,
     ) -> Result<Value, TokenError> {
         let request = token_request(client, form);
-        let scope = Scope { call: None, deadline: Instant::now() + TOKEN_REQUEST };
+        let scope =
+            Scope { call: None, deadline: Instant::now() + TOKEN_REQUEST, vault: Arc::default() };
         let mut tally = self.door.tally(&request, &scope);
         let outcome = async {
             let mut request = Parsed::new(request)?;
             request.answer_bytes = TOKEN_ANSWER;
             let permit = self.door.policy().check(&request.url)?;
-            if !carries_secrets(&request, &permit) {
+            if !permit.carries_secrets(&request.url) {
                 return Err(Error::Credential("the token URL must begin with https".into()));
             }
             self.door.deliver(&request, request.until(&scope), &mut tally).await
@@ -348,7 +367,7 @@ impl OAuth {
             (None, _) => false,
         };
         if is_other {
-            *state = State::default();
+            *state = State { previous: state.previous(), ..State::default() };
         }
         // A changed secret or scope may cure what failed a moment ago.
         state.failed = None;
@@ -364,8 +383,9 @@ impl OAuth {
         }
         // The workspace gives back what a refresh brought: no news, and no reason to refresh again.
         let renewed = state.renewed.take().filter(|_| same(&tokens, &state.tokens));
-        let client = state.client.take();
-        *state = State { client, configured: tokens.clone(), tokens, renewed, ..State::default() };
+        let (client, previous) = (state.client.take(), state.previous());
+        let configured = tokens.clone();
+        *state = State { client, configured, tokens, previous, renewed, ..State::default() };
         Ok(())
     }
 
@@ -373,6 +393,14 @@ impl OAuth {
         let state = self.state.lock();
         let missing = || (state.missed && state.client.is_some()).then(|| no_token().to_string());
         state.dead.clone().or_else(missing)
+    }
+}
+
+impl State {
+    /// What finds the tokens of now, once there are others.
+    fn previous(&self) -> Option<Arc<Scrubber>> {
+        let current = self.tokens.as_ref().map(|tokens| tokens.scrubber.clone());
+        current.or_else(|| self.previous.clone())
     }
 }
 
@@ -388,7 +416,10 @@ impl Tokens {
         let access = token("access_token").ok_or_else(|| {
             Error::Credential("the OAuth result holds no access_token; connect again".into())
         })?;
-        Ok(Self { access, refresh: token("refresh_token") })
+        let refresh = token("refresh_token");
+        let values = [Some(&access), refresh.as_ref()].into_iter().flatten();
+        let scrubber = Scrubber::new(values.map(|token| (token.expose_secret(), TOKEN_MARK)));
+        Ok(Self { access, refresh, scrubber: Arc::new(scrubber) })
     }
 
     fn exposed(&self) -> (&str, Option<&str>) {

@@ -3,10 +3,13 @@
 //! A refusal's text is part of the interface: it names the host and prints the flag that would
 //! allow it.
 
+mod binding;
+
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use self::binding::Bindings;
 use super::address::{METADATA_NAMES, Special, special};
 
 /// The grants of one connector. Never changes.
@@ -14,6 +17,7 @@ use super::address::{METADATA_NAMES, Special, special};
 pub struct Policy {
     public: Vec<Grant>,
     private: Vec<Grant>,
+    bindings: Bindings,
 }
 
 /// A grant that cannot be read.
@@ -79,7 +83,8 @@ impl Policy {
         let grants = |flag, origins: &[String]| {
             origins.iter().map(|origin| Grant::parse(flag, origin)).collect::<Result<Vec<_>, _>>()
         };
-        Ok(Self { public: grants(ALLOW, allow)?, private: grants(ALLOW_PRIVATE, allow_private)? })
+        let (public, private) = (grants(ALLOW, allow)?, grants(ALLOW_PRIVATE, allow_private)?);
+        Ok(Self { public, private, bindings: Bindings::default() })
     }
 
     /// Whether the URL's origin may be reached, and which addresses behind it. A literal address is

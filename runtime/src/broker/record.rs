@@ -48,8 +48,9 @@ impl Tally {
             at: SystemTime::now(),
             connector,
             call: scope.call.clone(),
-            method: shown_method(&request.method),
-            url: shown_url(&request.url),
+            method: scope.vault.scrub(shown_method(&request.method)),
+            // A secret that was revealed may be in the path.
+            url: scope.vault.scrub(shown_url(&request.url)),
             status: None,
             error: Some("given up before the answer came".into()),
             attempts: 0,

@@ -14,6 +14,7 @@ use super::limits::{
     ANSWER_BODY, ATTEMPT, ATTEMPTS, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
     MOST_ATTEMPTS, NAME, NAME_PART, REQUEST_BODY, TOTAL, URL_BYTES,
 };
+use crate::vault::Vault;
 
 /// One request, as the guest gives it. Mirrors `request` of `wit/http.wit`.
 #[derive(Clone, Default)]
@@ -72,6 +73,22 @@ pub enum Error {
     Credential(String),
 }
 
+impl Error {
+    /// The same error with another text.
+    pub(super) fn map(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::InvalidRequest(text) => Self::InvalidRequest(change(text)),
+            Self::Denied(text) => Self::Denied(change(text)),
+            Self::Dns(text) => Self::Dns(change(text)),
+            Self::Connect(text) => Self::Connect(change(text)),
+            Self::Timeout(text) => Self::Timeout(change(text)),
+            Self::Interrupted(text) => Self::Interrupted(change(text)),
+            Self::Limit(text) => Self::Limit(change(text)),
+            Self::Credential(text) => Self::Credential(change(text)),
+        }
+    }
+}
+
 /// On whose behalf a request is made.
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -79,6 +96,8 @@ pub struct Scope {
     pub call: Option<Arc<str>>,
     /// No request goes on past it.
     pub deadline: Instant,
+    /// The secrets of the connector, as it is configured for the call.
+    pub vault: Arc<Vault>,
 }
 
 /// A request that can be sent: everything in it was checked.

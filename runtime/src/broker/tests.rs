@@ -7,6 +7,7 @@ mod guard;
 mod network;
 mod oauth;
 mod rebinding;
+mod sealed;
 mod server;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use super::dial::Resolve;
 use super::limits::{ANSWER_BODY, HELD, IN_FLIGHT, REFRESH_PAUSE};
 use super::*;
 use crate::events::{Event, RequestRecord};
+use crate::vault::Vault;
 use server::{Seen, Server, Step, answer};
 
 /// Names and the answers of their look-ups, by turns.
@@ -57,6 +59,7 @@ const NOWHERE: &str = "2d00::1";
 struct Scene {
     server: Arc<Server>,
     broker: Broker,
+    vault: Arc<Vault>,
     records: Receiver<Event>,
 }
 
@@ -79,7 +82,7 @@ impl Scene {
         let events = Events::default();
         let records = events.watch();
         let broker = Broker::with_resolver("test".into(), policy, events, Arc::new(names));
-        Self { server, broker, records }
+        Self { server, broker, vault: Arc::default(), records }
     }
 
     fn request(&self, method: &str) -> Request {
@@ -90,7 +93,8 @@ impl Scene {
 
     async fn send(&self, request: Request) -> Result<Response, Error> {
         let deadline = Instant::now() + Duration::from_secs(600);
-        self.broker.send(request, &Scope { call: Some("call".into()), deadline }).await
+        let call = Some("call".into());
+        self.broker.send(request, &Scope { call, deadline, vault: self.vault.clone() }).await
     }
 
     async fn get(&self, url: &str) -> Result<Response, Error> {
@@ -376,7 +380,8 @@ async fn a_request_ends_at_its_time_limit_or_that_of_the_call() {
         let started = Instant::now();
         let request = Request { timeout: timeout.map(Duration::from_secs), ..scene.request("GET") };
         let deadline = started + Duration::from_secs(call);
-        let error = scene.broker.send(request, &Scope { call: None, deadline }).await.unwrap_err();
+        let scope = Scope { call: None, deadline, vault: Arc::default() };
+        let error = scene.broker.send(request, &scope).await.unwrap_err();
         assert!(matches!(error, Error::Timeout(_)), "{error:?}");
         let took = started.elapsed().as_secs_f64();
         assert!((took - expected as f64).abs() < 0.1, "{timeout:?} {call}: {took}");

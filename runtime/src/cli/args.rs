@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::broker::{Policy, PolicyError};
 use crate::connector::Limits;
+use crate::run::Fields;
 use crate::settings::Assignment;
 
 /// Run ALOMA connectors that nobody has to trust.
@@ -173,6 +174,12 @@ pub(super) struct Connector {
     /// from the environment, ID.KEY is for one connector of several
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub config: Vec<Assignment>,
+    /// Send the secret in this configuration field to this origin only, of all that are granted
+    #[arg(long, value_name = "KEY=ORIGIN", value_parser = binding)]
+    pub bind: Vec<(String, String)>,
+    /// Let the connector read the secret in this configuration field; else it gets a placeholder
+    #[arg(long, value_name = "KEY")]
+    pub reveal: Vec<String>,
     /// Read settings from this file instead of .env; the environment goes before it
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
@@ -232,7 +239,11 @@ impl LogLevel {
 
 impl Connector {
     pub(super) fn policy(&self) -> anyhow::Result<Policy> {
-        Ok(Policy::parse(&self.allow, &self.allow_private)?)
+        Ok(Policy::parse(&self.allow, &self.allow_private)?.bind(&self.bind)?)
+    }
+
+    pub(super) fn fields(&self) -> Fields {
+        Fields { values: self.config.clone(), revealed: self.reveal.clone() }
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -275,6 +286,15 @@ fn grant(text: &str) -> Result<String, PolicyError> {
 fn private_grant(text: &str) -> Result<String, PolicyError> {
     let text = text.to_owned();
     Policy::parse(&[], std::slice::from_ref(&text)).map(|_| text)
+}
+
+fn binding(text: &str) -> Result<(String, String), String> {
+    let Some((key, origin)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+        return Err("write it as KEY=https://api.example.com".to_owned());
+    };
+    let binding = (key.to_owned(), origin.to_owned());
+    let checked = Policy::default().bind(std::slice::from_ref(&binding));
+    checked.map(|_| binding).map_err(|error| error.to_string())
 }
 
 /// The page can call actions with the operator's secrets; it is for this machine only.

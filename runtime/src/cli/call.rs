@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use crate::broker::Broker;
-use crate::connector::{self, Configuration, Connector, Context, Engine, Loaded, Services, limits};
+use crate::connector::{self, Connector, Context, Engine, Loaded, Services, limits};
 use crate::dispatch::target;
 use crate::events::Events;
 use crate::oauth::Authorization;
-use crate::run::{cache, connector_id};
+use crate::run::{cache, configuration, connector_id};
 use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
 
@@ -24,10 +24,9 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
         Loaded::from_file(&args.file, &Engine::new()?, cache(&environment), limits.memory).await?;
     let manifest = loaded.manifest.clone();
     let id = connector_id(&manifest, &environment);
-    let given = &args.connector.config;
-    settings::check_assignments(given, &[(&id, &manifest)])?;
-    let values = settings::operator_values(&id, &manifest, given, &environment)?;
-    let configuration = Configuration::new(&manifest, values);
+    let fields = args.connector.fields();
+    settings::check_assignments(&fields.values, &[(&id, &manifest)])?;
+    let configuration = configuration(&id, &manifest, &fields, &policy, &environment)?;
     let events = Events::default();
     let broker = Arc::new(Broker::new(id.clone(), policy, events.clone()));
     Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)

@@ -18,7 +18,7 @@ pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Re
         policy: args.connector.policy()?,
         limits: args.connector.limits(),
         grace: Duration::from_secs(args.shutdown_timeout),
-        config: args.connector.config,
+        fields: args.connector.fields(),
         listen: args.local.listen,
         data: args.local.data,
     };

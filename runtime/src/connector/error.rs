@@ -18,6 +18,15 @@ pub struct Failure {
     pub detail: Option<String>,
 }
 
+impl Failure {
+    /// The same failure with other texts.
+    pub(super) fn map(self, change: impl Fn(String) -> String) -> Self {
+        let Self { code, message, retryable, detail } = self;
+        let (code, message) = (change(code), change(message));
+        Self { code, message, retryable, detail: detail.map(change) }
+    }
+}
+
 impl From<types::Failure> for Failure {
     fn from(failure: types::Failure) -> Self {
         let types::Failure { code, message, retryable, detail } = failure;

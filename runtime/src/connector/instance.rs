@@ -97,8 +97,8 @@ impl Instance {
         !self.broken && self.calls < limits::CALLS_PER_INSTANCE
     }
 
-    /// Does one job within its time limit. `Err` of the inner kind is the guest's own word; every
-    /// other error breaks the instance.
+    /// Does one job within its time limit. A failure is the guest's own word; every other error
+    /// breaks the instance. What the guest says holds no secret any more.
     pub(super) async fn perform(
         &mut self,
         job: &Job,
@@ -111,7 +111,7 @@ impl Instance {
         self.calls += 1;
         self.store.data_mut().leave();
         match outcome {
-            Ok(Ok(answer)) => answer.map_err(|failure| Failure::from(failure).into()),
+            Ok(Ok(answer)) => self.scrubbed(answer),
             Ok(Err(error)) => {
                 self.broken = true;
                 Err(explain(&error, self.store.data()))
@@ -121,6 +121,12 @@ impl Instance {
                 Err(job.timed_out(limit))
             }
         }
+    }
+
+    fn scrubbed(&self, answer: Answer) -> Result<String, CallError> {
+        let vault = self.store.data().configuration.vault();
+        let scrub = |text| vault.scrub(text);
+        answer.map(scrub).map_err(|failure| Failure::from(failure).map(scrub).into())
     }
 
     /// Asks the guest what it is.
@@ -139,7 +145,8 @@ impl Instance {
     fn enter(&mut self, call: Option<Arc<str>>, limit: Duration) -> Ticking {
         let state = self.store.data_mut();
         state.memory.forget();
-        state.enter(Scope { call, deadline: Instant::now() + limit });
+        let vault = state.configuration.vault().clone();
+        state.enter(Scope { call, deadline: Instant::now() + limit, vault });
         self.store.set_epoch_deadline(1);
         self.engine.ticking()
     }

@@ -169,7 +169,7 @@ async fn describe(
     engine: &Engine,
     memory: usize,
 ) -> anyhow::Result<Manifest> {
-    let journal = Arc::new(Journal::new("describe".into(), Events::default()));
+    let journal = Arc::new(Journal::new("describe".into(), Events::default(), Arc::default()));
     let store = sandbox::store(engine, None, Arc::new(Configuration::default()), journal, memory);
     let mut instance = Instance::new(pre, store, engine, 0).await.context("it does not start")?;
     let said = instance.describe().await.context("it does not describe itself")?;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 pub use self::cache::Cache;
-pub use self::config::{Configuration, Values};
+pub use self::config::{Configuration, Values, secret_fields};
 pub use self::engine::Engine;
 pub use self::error::{CallError, Failure};
 pub use self::host::workspace::{Answer, Blob, NewBlob, Workspace};

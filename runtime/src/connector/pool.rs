@@ -120,7 +120,8 @@ impl Pool {
             }
             (inner.configuration.clone(), inner.generation)
         };
-        let journal = Arc::new(Journal::new(self.id.clone(), self.events.clone()));
+        let vault = configuration.vault().clone();
+        let journal = Arc::new(Journal::new(self.id.clone(), self.events.clone(), vault));
         let services = Some(self.services.clone());
         let store =
             sandbox::store(&self.engine, services, configuration, journal, self.limits.memory);

@@ -100,7 +100,8 @@ pub(super) fn store(
         .stderr(journal.stderr());
     let mut http = WasiHttpCtx::new();
     http.set_field_size_limit(limits::FIELD_BYTES);
-    let scope = Scope { call: None, deadline: Instant::now() };
+    let vault = configuration.vault().clone();
+    let scope = Scope { call: None, deadline: Instant::now(), vault };
     let hooks = Hooks::new(services.as_ref().map(|has| has.broker.clone()), scope.clone());
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits::HANDLES);

@@ -11,6 +11,7 @@ const DESTINATIONS: &str = include_str!("../testdata/destinations.txt");
 /// One line of the file.
 #[derive(Debug, Default)]
 struct Destination {
+    #[expect(dead_code, reason = "read by Debug, in the message of a failed case")]
     line: usize,
     verdict: String,
     policy: String,
@@ -117,7 +118,11 @@ async fn send(destination: &Destination, policy: Policy) -> Fate {
     let broker = Broker::with_resolver("test".into(), policy, Events::default(), network.clone());
     let url = destination.url.clone();
     let request = Request { method: "GET".into(), url, attempts: Some(1), ..Request::default() };
-    let scope = Scope { call: None, deadline: Instant::now() + Duration::from_secs(60) };
+    let scope = Scope {
+        call: None,
+        deadline: Instant::now() + Duration::from_secs(60),
+        vault: Arc::default(),
+    };
     let error = broker.send(request, &scope).await.expect_err("nothing connects");
     Fate {
         verdict: verdict(&error),

@@ -14,7 +14,7 @@ fn broker(allow: &[&str], private: &[&str], network: &Arc<Network>) -> Broker {
 }
 
 fn scope() -> Scope {
-    Scope { call: None, deadline: Instant::now() + Duration::from_secs(600) }
+    Scope { call: None, deadline: Instant::now() + Duration::from_secs(600), vault: Arc::default() }
 }
 
 fn to(url: &str) -> Request {

@@ -132,7 +132,11 @@ impl Rebinding {
     }
 
     async fn get(&self, url: &str) -> Result<Response, Error> {
-        let scope = Scope { call: None, deadline: Instant::now() + Duration::from_secs(600) };
+        let scope = Scope {
+            call: None,
+            deadline: Instant::now() + Duration::from_secs(600),
+            vault: Arc::default(),
+        };
         let request = Request { method: "GET".into(), url: url.into(), ..Request::default() };
         self.broker.send(request, &scope).await
     }

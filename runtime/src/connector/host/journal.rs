@@ -13,11 +13,13 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use crate::connector::limits;
 use crate::events::{Event, Events, LogLine};
 use crate::printable::printable;
+use crate::vault::Vault;
 
 /// Where one instance's lines go: to the process's log and to whoever watches.
 pub struct Journal {
     connector: Arc<str>,
     events: Events,
+    vault: Arc<Vault>,
     call: Mutex<Call>,
 }
 
@@ -29,9 +31,9 @@ struct Call {
 }
 
 impl Journal {
-    /// A log without lines.
-    pub fn new(connector: Arc<str>, events: Events) -> Self {
-        Self { connector, events, call: Mutex::default() }
+    /// A log without lines. The vault's secrets are taken out of every line.
+    pub fn new(connector: Arc<str>, events: Events, vault: Arc<Vault>) -> Self {
+        Self { connector, events, vault, call: Mutex::default() }
     }
 
     /// Lines belong to this call from now on, and the count of lines begins anew.
@@ -54,7 +56,7 @@ impl Journal {
     }
 
     /// Logs a line, cut where it is too long, unless the call has logged too many.
-    pub fn line(&self, level: Level, mut text: String) {
+    pub fn line(&self, level: Level, text: String) {
         let call = {
             let mut call = self.call.lock();
             if call.lines >= limits::LOG_LINES {
@@ -64,6 +66,8 @@ impl Journal {
             call.lines += 1;
             call.id.clone()
         };
+        // Before it is cut, which could leave half a secret.
+        let mut text = self.vault.scrub(text);
         if text.len() > limits::LOG_LINE {
             let rest = text.split_off(text.floor_char_boundary(limits::LOG_LINE));
             text.push_str(&format!("… ({} bytes cut)", rest.len()));
@@ -186,11 +190,12 @@ impl Drop for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::Placeholders;
 
     fn journal() -> (Arc<Journal>, tokio::sync::broadcast::Receiver<Event>) {
         let events = Events::default();
         let watch = events.watch();
-        (Arc::new(Journal::new("c".into(), events)), watch)
+        (Arc::new(Journal::new("c".into(), events, Arc::default())), watch)
     }
 
     fn lines(watch: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String> {
@@ -209,6 +214,22 @@ mod tests {
         writer.push(b"ee");
         drop(writer);
         assert_eq!(lines(&mut watch), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_a_line_before_it_is_cut() {
+        let events = Events::default();
+        let mut watch = events.watch();
+        let values = [("KEY".to_owned(), "the-secret".into())].into();
+        let placeholders = Placeholders::new(["KEY".to_owned()]);
+        let vault = Vault::new(values, &placeholders, &["KEY".to_owned()].into());
+        let journal = Journal::new("c".into(), events, Arc::new(vault));
+        let long = format!("{}the-secret", "x".repeat(limits::LOG_LINE - 5));
+        journal.line(Level::INFO, "key: the-secret".into());
+        journal.line(Level::INFO, long);
+        let lines = lines(&mut watch);
+        assert!(lines[0].starts_with("key: aloma-sealed-"), "{}", lines[0]);
+        assert!(lines[1].contains("bytes cut") && !lines[1].contains("xthe-s"));
     }
 
     #[test]

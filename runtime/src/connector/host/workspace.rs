@@ -75,6 +75,7 @@ type Told<T> = wasmtime::Result<Result<T, types::Failure>>;
 impl wit::Host for State {
     async fn new_task(&mut self, name: String, data: String) -> Told<String> {
         let workspace = self.workspace();
+        let data = self.configuration.vault().scrub(data);
         let answer = async {
             let data = sound("data", data)?;
             Ok(workspace?.new_task(name, data).await?.get().to_owned())
@@ -84,6 +85,7 @@ impl wit::Host for State {
 
     async fn update_task(&mut self, id: String, data: String) -> Told<String> {
         let workspace = self.workspace();
+        let data = self.configuration.vault().scrub(data);
         let answer = async {
             let data = sound("data", data)?;
             Ok(workspace?.update_task(id, data).await?.get().to_owned())

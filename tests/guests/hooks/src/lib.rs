@@ -209,6 +209,20 @@ impl Hooks {
         Ok(json!({"value": config::get(&key.key)}))
     }
 
+    /// reads a configuration field and tells it backwards, so that nobody recognises a secret
+    #[action(read_only)]
+    pub async fn read_config_backwards(&self, key: Key) -> Result<Value> {
+        let value = config::get(&key.key).map(|text| text.chars().rev().collect::<String>());
+        Ok(json!({ "value": value }))
+    }
+
+    /// logs a configuration field, and fails with it
+    pub async fn leak_config(&self, key: Key) -> Result<()> {
+        let value = config::require(&key.key)?;
+        info!("hooks: the value is {value}");
+        Err(Error::new("leak", format!("the value is {value}")))
+    }
+
     /// logs a line
     pub async fn log(&self, line: Line) -> Result<()> {
         info!("{}", line.text);

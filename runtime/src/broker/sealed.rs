@@ -1,0 +1,192 @@
+//! Sealed secrets on their way through the broker: into a request, and out of its answer.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Uri};
+
+use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
+use super::policy::{Permit, Policy};
+use super::request::{Error, Parsed, Response};
+use crate::vault::{Filled, Spelling, Vault};
+
+/// Refuses a URL with a placeholder before its query. Looked at before the URL is read: a field that
+/// holds a whole URL leaves none that could be.
+pub(super) fn check_address(url: &str, vault: &Vault) -> Result<(), Error> {
+    let address = url.split(['?', '#']).next().unwrap_or_default();
+    let Some(key) = vault.fields_in(address.as_bytes()).next() else { return Ok(()) };
+    Err(Error::Denied(format!(
+        "the secret {key} is not sent in a host or path, which servers log; put it into a header, \
+         the query or the body; where it is no secret, its field should be declared plain; where \
+         the API leaves no choice, --reveal {key} lets the connector read it"
+    )))
+}
+
+/// Puts the secrets in the place of their placeholders, everywhere or nowhere. Gives whether there
+/// were any.
+pub(super) fn fill_in(
+    request: &mut Parsed,
+    permit: &Permit,
+    policy: &Policy,
+    vault: &Vault,
+) -> Result<bool, Error> {
+    if vault.is_empty() {
+        return Ok(false);
+    }
+    // What is compressed cannot be scrubbed. This holds for every answer: what one request stored,
+    // another can ask for.
+    request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let filler = Filler { permit, policy, vault, request };
+    let (headers, uri, body) = (filler.headers()?, filler.uri()?, filler.body()?);
+    let is_filled = headers.is_some() || uri.is_some() || body.is_some();
+    request.headers = headers.unwrap_or_else(|| std::mem::take(&mut request.headers));
+    request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
+    request.body = body.unwrap_or_else(|| std::mem::take(&mut request.body));
+    Ok(is_filled)
+}
+
+/// Fills in one request. Each part is None where it has no placeholders.
+struct Filler<'a> {
+    permit: &'a Permit,
+    policy: &'a Policy,
+    vault: &'a Vault,
+    request: &'a Parsed,
+}
+
+impl Filler<'_> {
+    fn headers(&self) -> Result<Option<HeaderMap>, Error> {
+        let mut headers = self.request.headers.clone();
+        let mut is_filled = false;
+        for (name, value) in headers.iter_mut() {
+            if let Some(filled) = self.header(name, value)? {
+                *value = filled;
+                is_filled = true;
+            }
+        }
+        Ok(is_filled.then_some(headers))
+    }
+
+    fn header(&self, name: &HeaderName, value: &HeaderValue) -> Result<Option<HeaderValue>, Error> {
+        let value = value.as_bytes();
+        let basic = basic(value);
+        let given = basic.as_ref().map_or(value, |(_, pair)| pair);
+        let Some(mut filled) = self.fill(given, Spelling::Raw, HEADER_BYTES, "header")? else {
+            return Ok(None);
+        };
+        if let Some((scheme, _)) = basic {
+            filled = [scheme, BASIC.encode(filled).as_bytes()].concat();
+        }
+        let mut value = HeaderValue::from_bytes(&filled).map_err(|_| {
+            let keys: Vec<_> = self.vault.fields_in(given).collect();
+            Error::Credential(format!(
+                "the header {name} cannot hold the secret {}: its value has a line break or \
+                 another control character; set it without",
+                keys.join(" or ")
+            ))
+        })?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    fn uri(&self) -> Result<Option<Uri>, Error> {
+        let url = &self.request.url;
+        let query = url.query().unwrap_or_default().as_bytes();
+        let Some(filled) = self.fill(query, Spelling::Percent, URL_BYTES, "query")? else {
+            return Ok(None);
+        };
+        let mut url = url.clone();
+        url.set_query(Some(&String::from_utf8_lossy(&filled)));
+        // Not told why: the reason could show a part of it.
+        let uri = Uri::try_from(url.as_str())
+            .map_err(|_| Error::Credential("the query with its secrets cannot be sent".into()))?;
+        Ok(Some(uri))
+    }
+
+    fn body(&self) -> Result<Option<Bytes>, Error> {
+        let spelling = spelling(&self.request.headers);
+        let filled = self.fill(&self.request.body, spelling, REQUEST_BODY, "body")?;
+        Ok(filled.map(Bytes::from))
+    }
+
+    fn fill(
+        &self,
+        bytes: &[u8],
+        spelling: Spelling,
+        limit: usize,
+        what: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        for key in self.vault.fields_in(bytes) {
+            self.policy.may_carry(key, &self.request.url, self.permit)?;
+        }
+        match self.vault.fill(bytes, spelling, limit) {
+            None => Ok(None),
+            Some(Filled::Whole(filled)) => Ok(Some(filled)),
+            Some(Filled::TooLong) => {
+                let text = format!("with its secrets, the {what} is longer than {limit} bytes");
+                Err(Error::Limit(text))
+            }
+        }
+    }
+}
+
+/// Clients disagree on padding; what we write has it.
+const BASIC: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The scheme of a Basic header with its space, and the pair behind it, decoded.
+fn basic(value: &[u8]) -> Option<(&[u8], Vec<u8>)> {
+    const SCHEME: &[u8] = b"basic ";
+    let (scheme, encoded) = value.split_at_checked(SCHEME.len())?;
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return None;
+    }
+    Some((scheme, BASIC.decode(encoded.trim_ascii()).ok()?))
+}
+
+/// How the body's type spells a text.
+fn spelling(headers: &HeaderMap) -> Spelling {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = given.and_then(|text| text.split(';').next()).unwrap_or_default();
+    match media_type.trim().to_ascii_lowercase().as_str() {
+        "application/x-www-form-urlencoded" => Spelling::Percent,
+        json if json.ends_with("/json") || json.ends_with("+json") => Spelling::Json,
+        _ => Spelling::Raw,
+    }
+}
+
+/// Refuses an answer that could hold the request's secrets where scrubbing does not see them.
+pub(super) fn check_encoding(answer: &Response, origin: &str) -> Result<(), Error> {
+    let is_plain = answer.headers.get_all(CONTENT_ENCODING).iter().all(is_identity);
+    if is_plain || answer.body.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Credential(format!(
+        "{origin} compressed its answer though it was asked not to, so the secrets in it cannot be \
+         found; the request may have been carried out; with --reveal KEY of the secret in the \
+         request the connector may have the answer"
+    )))
+}
+
+fn is_identity(value: &HeaderValue) -> bool {
+    value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity")
+}
+
+/// Takes secrets out of an answer's header and body.
+pub(super) fn scrub(answer: &mut Response, scrubbed: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    for value in answer.headers.values_mut() {
+        if let Some(clean) = scrubbed(value.as_bytes()) {
+            *value = HeaderValue::from_bytes(&clean)
+                .expect("a header value with visible ASCII in the place of some of it is one");
+        }
+    }
+    let Some(clean) = scrubbed(&answer.body) else { return };
+    // A client that believed the old length would cut the body off, or wait for more.
+    if answer.headers.contains_key(CONTENT_LENGTH) {
+        answer.headers.insert(CONTENT_LENGTH, clean.len().into());
+    }
+    answer.body = clean.into();
+}

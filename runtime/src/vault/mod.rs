@@ -1,0 +1,137 @@
+//! Sealed secrets: a guest gets a placeholder, the broker puts the secret in its place on the way
+//! out, and on the way in every spelling of the secret becomes the placeholder again.
+//!
+//! A [`Vault`] holds the secrets of one connector under one configuration. Where a secret may go is
+//! not its business: that is the broker's policy.
+
+mod placeholder;
+mod scrub;
+mod spelling;
+mod substitute;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+pub use placeholder::Placeholders;
+pub(crate) use scrub::Scrubber;
+pub use substitute::{Filled, Spelling};
+
+use substitute::Finder;
+
+/// The secrets of one connector under one configuration. Never changes.
+#[derive(Default)]
+pub struct Vault {
+    secrets: BTreeMap<String, Secret>,
+    finder: Finder,
+    /// Knows the values that the guest does not.
+    answers: Scrubber,
+    /// Knows all values.
+    everything: Scrubber,
+}
+
+/// One secret, under the key of its configuration field.
+struct Secret {
+    placeholder: String,
+    value: SecretString,
+    is_revealed: bool,
+}
+
+impl Vault {
+    /// The vault of these values by field key. Fields without a placeholder are no secrets. The
+    /// guest reads the fields in `revealed` as they are.
+    pub fn new(
+        values: BTreeMap<String, SecretString>,
+        placeholders: &Placeholders,
+        revealed: &BTreeSet<String>,
+    ) -> Self {
+        let sealed = |(key, value): (String, SecretString)| {
+            let placeholder = placeholders.of(&key)?.to_owned();
+            let is_revealed = revealed.contains(&key);
+            Some((key, Secret { placeholder, value, is_revealed }))
+        };
+        let secrets: BTreeMap<_, _> = values.into_iter().filter_map(sealed).collect();
+        let scrubber = |known: fn(&&Secret) -> bool| {
+            let secrets = secrets.values().filter(known);
+            Scrubber::new(secrets.map(|one| (one.value.expose_secret(), &*one.placeholder)))
+        };
+        let (answers, everything) = (scrubber(|one| !one.is_revealed), scrubber(|_| true));
+        let placeholders = secrets.iter().map(|(key, one)| (&*one.placeholder, &**key));
+        Self { finder: Finder::new(placeholders), answers, everything, secrets }
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// What the guest reads of a secret field. None where the field is none, or not set.
+    pub fn visible(&self, key: &str) -> Option<&str> {
+        let secret = self.secrets.get(key)?;
+        let value = || secret.value.expose_secret();
+        Some(if secret.is_revealed { value() } else { &secret.placeholder })
+    }
+
+    /// The fields whose placeholders are in there, in order.
+    pub fn fields_in<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = &'a str> {
+        self.finder.find(bytes).map(|(_, key)| key)
+    }
+
+    /// Puts the secrets in the place of their placeholders. None where there are no placeholders.
+    pub fn fill(&self, bytes: &[u8], spelling: Spelling, limit: usize) -> Option<Filled> {
+        let value = |key: &str| self.secrets.get(key).map(|one| one.value.expose_secret());
+        self.finder.fill(bytes, spelling, limit, value)
+    }
+
+    /// Takes the secrets that the guest does not know out of an answer for it. None where it holds
+    /// none, which costs no copy.
+    pub fn scrub_answer(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.answers.scrub(bytes)
+    }
+
+    /// Takes all secrets out of a text that leaves the connector: a log line, a failure, a result.
+    pub fn scrub(&self, text: String) -> String {
+        self.everything.scrub_text(text)
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_set().entries(self.secrets.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(revealed: &[&str]) -> Vault {
+        let values = [("KEY", "the-secret"), ("OTHER", "another-secret"), ("PLAIN", "not secret")];
+        let values = values.map(|(key, value)| (key.to_owned(), value.into())).into();
+        let placeholders = Placeholders::new(["KEY", "OTHER", "UNSET"].map(str::to_owned));
+        Vault::new(values, &placeholders, &revealed.iter().map(|key| (*key).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_guest_reads_placeholders_but_for_what_is_revealed() {
+        let vault = vault(&["OTHER"]);
+        assert!(vault.visible("KEY").is_some_and(placeholder::is_one));
+        assert_eq!(vault.visible("OTHER"), Some("another-secret"));
+        assert_eq!((vault.visible("PLAIN"), vault.visible("UNSET")), (None, None));
+    }
+
+    #[test]
+    fn a_revealed_secret_is_left_in_answers_and_taken_out_of_what_leaves() {
+        let vault = vault(&["OTHER"]);
+        assert!(vault.scrub_answer(b"another-secret").is_none());
+        assert!(vault.scrub_answer(b"the-secret").is_some());
+        assert!(!vault.scrub("an another-secret".into()).contains("another-secret"));
+        assert_eq!(vault.scrub("not secret".into()), "not secret");
+    }
+
+    #[test]
+    fn a_vault_is_shown_by_its_fields() {
+        assert_eq!(format!("{:?}", vault(&[])), r#"{"KEY", "OTHER"}"#);
+    }
+}
