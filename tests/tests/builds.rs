@@ -6,20 +6,13 @@ use std::process::Stdio;
 
 use aloma_tests::cli::run;
 use aloma_tests::process::Invocation;
-use aloma_tests::{cli, guest};
+use aloma_tests::{Scene, cli, guest};
 use serde_json::json;
 use tokio::process::Command;
 
 #[tokio::test]
 async fn cargo_component_and_plain_cargo_build_the_same_connector() {
-    if !has_cargo_component().await {
-        eprintln!(
-            "skipped: cargo-component is not installed; \
-             `cargo install cargo-component --version 0.21.1 --locked` installs it"
-        );
-        return;
-    }
-    let component = build_with_cargo_component("hooks").await;
+    let Some(component) = build_with_cargo_component("hooks").await else { return };
     for (action, arguments, result) in [
         ("echo", json!({"value": [1, {"a": null}]}), json!([1, {"a": null}])),
         ("crm.contacts.create", json!({"name": "Ann"}), json!({"created": "Ann"})),
@@ -34,6 +27,30 @@ async fn cargo_component_and_plain_cargo_build_the_same_connector() {
     assert_eq!(described(&component).await, described(&guest("hooks")).await);
 }
 
+/// The tutorial's connector, built as the tutorial's reader builds it, in a workspace that it has
+/// never seen.
+#[tokio::test]
+async fn users_built_with_cargo_component_creates_a_user_with_a_sealed_key() {
+    let Some(component) = build_with_cargo_component("users").await else { return };
+    let any_port = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    let server = users_api::Server::bind(any_port, "the-key".into()).await.expect("a free port");
+    let origin = server.url();
+    tokio::spawn(server.run());
+    let scene = Scene::file(&component)
+        .config("API_KEY", "the-key")
+        .config("BASE_URL", origin.clone())
+        .allow_private(&origin)
+        .start()
+        .await;
+    let introspection = scene.workspace.introspect().await;
+    assert!(introspection.to_string().contains("declare function createUser("), "{introspection}");
+    let ann = json!({"email": "ann@example.com", "firstName": "Ann", "lastName": "Lee"});
+    let created = scene.query(&["createUser"], ann).await;
+    assert_eq!(created["email"], "ann@example.com", "{created}");
+    let user = scene.query(&["getUser"], json!({"userId": created["id"]})).await;
+    assert_eq!(user["email"], "ann@example.com", "{user}");
+}
+
 async fn described(file: &Path) -> serde_json::Value {
     let output = cli(["inspect".into(), file.to_path_buf(), "--json".into()]).await;
     output.json()["manifest"]["actions"].clone()
@@ -45,11 +62,19 @@ async fn has_cargo_component() -> bool {
     asked.status().await.is_ok_and(|status| status.success())
 }
 
-async fn build_with_cargo_component(package: &str) -> PathBuf {
+/// None where there is no cargo-component, which is said.
+async fn build_with_cargo_component(package: &str) -> Option<PathBuf> {
+    if !has_cargo_component().await {
+        eprintln!(
+            "skipped: cargo-component is not installed; \
+             `cargo install cargo-component --version 0.21.1 --locked` installs it"
+        );
+        return None;
+    }
     let target = target_folder("cargo-component");
     let args = ["component", "build", "--release", "--package", package];
     cargo(Path::new(aloma_tests::guests::PROJECT), &target, &args).await;
-    target.join("wasm32-wasip1/release").join(format!("{package}.wasm"))
+    Some(target.join("wasm32-wasip1/release").join(format!("{package}.wasm")))
 }
 
 #[tokio::test]
