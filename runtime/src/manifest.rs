@@ -157,6 +157,9 @@ pub struct Hints {
 
 /// The field that holds the outcome of the OAuth flow.
 pub const OAUTH_RESULT: &str = "oauthResult";
+/// The value that tells a connector with an endpoint where it is. Sent by the platform, never sealed,
+/// and no field of the form.
+pub const ENDPOINT_URL: &str = "endpointUrl";
 /// The field that holds the endpoint's token.
 pub const ENDPOINT_TOKEN: &str = "_endpointToken";
 

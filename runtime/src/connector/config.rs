@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use crate::manifest::{Field, FieldKind, Manifest, OAUTH_RESULT};
+use crate::manifest::{ENDPOINT_URL, Field, FieldKind, Manifest, OAUTH_RESULT};
 use crate::vault::{Placeholders, Vault};
 
 /// Values by field key.
@@ -32,8 +32,9 @@ impl Configuration {
     /// A configuration with the operator's own values, before the workspace sent any. The guest
     /// reads the secrets in `revealed` as they are.
     pub fn new(manifest: &Manifest, operator: Values, revealed: &[String]) -> Self {
+        let endpoint = manifest.endpoint.map(|_| ENDPOINT_URL.to_owned());
         let configuration = Self {
-            visible: visible(manifest).map(|field| field.key).collect(),
+            visible: visible(manifest).map(|field| field.key).chain(endpoint).collect(),
             fields: manifest.all_fields(),
             workspace: Values::new(),
             operator,
@@ -287,6 +288,17 @@ mod tests {
         assert_eq!(read(&configuration, "clientSecret"), None);
         assert_eq!(read(&configuration, OAUTH_RESULT), None);
         assert!(configuration.value(OAUTH_RESULT).is_some());
+    }
+
+    #[test]
+    fn a_connector_with_an_endpoint_reads_where_it_is() {
+        let told = || values(&[(ENDPOINT_URL, "https://connect.example.com/e")]);
+        let without = Configuration::new(&manifest_of(Vec::new(), None), told(), &[]);
+        assert_eq!(read(&without, ENDPOINT_URL), None);
+        let endpoint = Some(crate::manifest::EndpointMode::Enabled);
+        let manifest = Manifest { endpoint, ..manifest_of(Vec::new(), None) };
+        let with = Configuration::new(&manifest, told(), &[]);
+        assert_eq!(read(&with, ENDPOINT_URL).as_deref(), Some("https://connect.example.com/e"));
     }
 
     #[test]

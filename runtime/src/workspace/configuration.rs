@@ -10,14 +10,12 @@ use zeroize::Zeroizing;
 
 use super::keys::KeyPair;
 use super::sealing::OpenError;
-use crate::manifest::{Field, FieldKind, Manifest};
+use crate::manifest::{ENDPOINT_URL, Field, FieldKind, Manifest};
 
 /// Values in one `set-config`. Opening one costs about a millisecond, and forms are far shorter.
 const VALUES: usize = 256;
 /// Characters of a key that a problem shows. Keys come from the other side.
 const SHOWN_KEY: usize = 64;
-/// The one value that is never sealed, though it is no field of the form.
-const ENDPOINT_URL: &str = "endpointUrl";
 
 /// What a `set-config` held.
 #[derive(Debug, Default)]
