@@ -198,3 +198,16 @@ async fn a_request_by_wasi_http_goes_through_the_same_door() {
     let answer = open.query(&["get"], place).await;
     assert_eq!(answer, json!({"status": 200, "body": "by another way"}));
 }
+
+#[tokio::test]
+async fn the_fetch_example_passes_a_request_on_and_answers_all_of_it() {
+    let api = FakeApi::start();
+    api.answers("POST", "/x", [Answer::json(201, &json!({"made": 1})).header("x-kind", "new")]);
+    let scene = Scene::connector("fetch").allow_private(&api.origin()).start().await;
+    let request = json!({"url": api.url("/x"), "method": "POST", "body": "hi"});
+    let answer = scene.query(&["get"], request).await;
+    assert_eq!(answer["status"], 201, "{answer}");
+    assert_eq!(answer["headers"]["x-kind"], "new", "{answer}");
+    assert!(answer["body"].to_string().contains("made"), "{answer}");
+    assert_eq!(String::from_utf8_lossy(&api.received()[0].body), "hi");
+}
