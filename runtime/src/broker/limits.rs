@@ -60,6 +60,9 @@ pub(super) const ADDRESSES: usize = 8;
 /// The time for one attempt of a request that sets no time limit of its own.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(60);
 
+/// The time between two pieces of an answer that is passed on as it comes: as for one attempt.
+pub(super) const PAUSE: Duration = ATTEMPT;
+
 /// The time for all attempts and pauses of a request that sets no time limit of its own.
 pub(super) const TOTAL: Duration = Duration::from_secs(180);
 

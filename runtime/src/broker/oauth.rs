@@ -16,8 +16,10 @@ use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
 use super::Broker;
-use super::delivery::Door;
+use super::answer::Reading;
+use super::delivery::{Door, Order};
 use super::limits::{REFRESH_PAUSE, SAVE_TOKEN, TOKEN_ANSWER, TOKEN_REQUEST};
+use super::pool::Purpose;
 use super::request::{Error, Parsed, Scope};
 use super::token::{Form, TokenError, read_answer, token_request};
 use crate::vault::Scrubber;
@@ -342,16 +344,25 @@ impl OAuth {
             Scope { call: None, deadline: Instant::now() + TOKEN_REQUEST, vault: Arc::default() };
         let mut tally = self.door.tally(&request, &scope);
         let outcome = async {
-            let mut request = Parsed::new(request)?;
+            let mut request = Parsed::new(request, None)?;
             request.answer_bytes = TOKEN_ANSWER;
             let permit = self.door.policy().check(&request.url)?;
             if !permit.carries_secrets(&request.url) {
                 return Err(Error::Credential("the token URL must begin with https".into()));
             }
-            self.door.deliver(&request, request.until(&scope), &mut tally).await
+            let until = request.until(&scope);
+            let order = Order {
+                request: &request,
+                purpose: Purpose::default(),
+                reading: Reading::Whole,
+                until,
+                deadline: until,
+            };
+            let answer = self.door.deliver(&order, &mut tally).await?;
+            answer.whole(TOKEN_ANSWER, self.door.budget().hold()).await
         }
         .await;
-        tally.end(&outcome);
+        tally.end(outcome.as_ref().map(|answer| answer.status));
         read_answer(&outcome.map_err(TokenError::Other)?)
     }
 

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::answer::Watch;
 use super::limits::{REFUSALS_TOLD, URL_BYTES};
-use super::request::{Error, Request, Response, Scope};
+use super::request::{Error, Request, Scope};
 use crate::events::{Event, Events, RequestRecord};
 
 /// Counts along with a request, and tells the record when it is dropped: a request whose call was
@@ -77,9 +78,9 @@ impl Tally {
         self.record.bytes_in += bytes as u64;
     }
 
-    /// Ends the request.
-    pub fn end(mut self, outcome: &Result<Response, Error>) {
-        self.record.status = outcome.as_ref().ok().map(|answer| answer.status);
+    /// Ends the request: with the status of its answer, or with what was given instead.
+    pub fn end(mut self, outcome: Result<u16, &Error>) {
+        self.record.status = outcome.ok();
         self.record.error = match outcome {
             Ok(_) => self.gave_up.take(),
             Err(error) => Some(error.to_string()),
@@ -87,6 +88,24 @@ impl Tally {
         if let Err(Error::Denied(text)) = outcome {
             self.refusals.tell(&self.record.connector, text);
         }
+    }
+}
+
+/// Counts along with the body of an answer, and ends with it.
+pub(super) struct BodyTally {
+    pub tally: Tally,
+    pub status: u16,
+}
+
+impl Watch for BodyTally {
+    fn piece(&mut self, bytes: usize) {
+        self.tally.received(bytes);
+    }
+
+    fn end(mut self, outcome: Result<(), &Error>) {
+        // The answer was had as far as it came.
+        self.tally.record.status = Some(self.status);
+        self.tally.end(outcome.map(|()| self.status));
     }
 }
 
