@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use http::header::RETRY_AFTER;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Frame, Incoming};
 use hyper_util::client::legacy::{self, Client};
@@ -18,17 +19,14 @@ use super::dial::{Connector, DialError, Resolve};
 use super::held::{Budget, Held};
 use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN, IN_FLIGHT};
 use super::policy::Policy;
-use super::record::{Refusals, Tally};
+use super::record::{Tally, Teller};
 use super::request::{Error, Parsed, Request, Response, Scope};
 use super::retry::{Fate, again};
-use crate::events::Events;
 
 /// The connections of one connector, and what it may do with them.
 pub(super) struct Door {
-    connector: Arc<str>,
+    teller: Arc<Teller>,
     policy: Arc<Policy>,
-    events: Events,
-    refusals: Arc<Refusals>,
     budget: Budget,
     client: Client<Connector, Full<Bytes>>,
     places: Semaphore,
@@ -42,15 +40,14 @@ struct Failure {
 
 impl Door {
     pub fn new(
-        connector: Arc<str>,
+        teller: Teller,
         policy: Arc<Policy>,
-        events: Events,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
         let client = client(Connector::new(policy.clone(), resolver));
-        let (refusals, budget) = (Arc::default(), Budget::default());
+        let (teller, budget) = (Arc::new(teller), Budget::default());
         let places = Semaphore::new(IN_FLIGHT);
-        Self { connector, policy, events, refusals, budget, client, places }
+        Self { teller, policy, budget, client, places }
     }
 
     pub fn budget(&self) -> &Budget {
@@ -63,13 +60,7 @@ impl Door {
 
     /// Begins the record of a request.
     pub fn tally(&self, request: &Request, scope: &Scope) -> Tally {
-        Tally::new(
-            self.connector.clone(),
-            self.events.clone(),
-            self.refusals.clone(),
-            request,
-            scope,
-        )
+        self.teller.tally(request, scope)
     }
 
     /// Sends a request, and sends it again where that is safe, worth it and still in time.
@@ -92,6 +83,7 @@ impl Door {
                     .gave_up(format!("not sent again: waiting {wait:?} would pass the time limit"));
                 return outcome.map_err(|failure| failure.error);
             }
+            tally.waits(wait, why(&outcome));
             // The answer may be large, and nobody will read it.
             drop(outcome);
             sleep(wait).await;
@@ -106,19 +98,25 @@ impl Door {
         until: Instant,
         tally: &mut Tally,
     ) -> Result<Response, Failure> {
+        let asked = Instant::now();
         let _place = self.place(until).await?;
         let started = Instant::now();
+        tally.queued(started - asked);
         // Looked at first, because a time limit lets what it limits run once before it looks.
         if started >= until {
             return Err(out_of_time());
         }
-        tally.attempt(request.body.len());
+        tally.begin_attempt(request.body.len());
         let by = until.min(started + request.attempt);
-        let answer = timeout_at(by, self.exchange(request))
+        let outcome = timeout_at(by, self.exchange(request))
             .await
-            .unwrap_or_else(|_| Err(timed_out(request, by - started)))?;
-        tally.received(answer.body.len());
-        Ok(answer)
+            .unwrap_or_else(|_| Err(timed_out(request, by - started)));
+        if let Ok(answer) = &outcome {
+            tally.received(answer.body.len());
+        }
+        let ended = outcome.as_ref().map(|answer| answer.status);
+        tally.end_attempt(ended.map_err(|failure| &failure.error));
+        outcome
     }
 
     /// Waits for a place among the requests on the wire. Not held while waiting for a next attempt
@@ -173,6 +171,20 @@ fn wait(attempt: u32, outcome: &Result<Response, Failure>) -> Duration {
     let asked =
         outcome.as_ref().ok().and_then(|answer| retry_after(&answer.headers, SystemTime::now()));
     pause(attempt, rand::random()).max(asked.unwrap_or_default())
+}
+
+/// What a pause is for.
+fn why(outcome: &Result<Response, Failure>) -> String {
+    match outcome {
+        Ok(answer) if answer.headers.contains_key(RETRY_AFTER) => {
+            format!("status {}, Retry-After", answer.status)
+        }
+        Ok(answer) => format!("status {}", answer.status),
+        Err(failure) => match failure.fate {
+            Fate::NotSent => "not sent".into(),
+            _ => "no answer".into(),
+        },
+    }
 }
 
 async fn read(

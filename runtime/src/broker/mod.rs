@@ -25,11 +25,11 @@ use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use tokio::time::{Instant, timeout_at};
 
-use crate::events::Events;
+use crate::events::{Component, Decision, Events};
 use delivery::Door;
 use dial::{Resolve, SystemResolver};
 use oauth::{Bearer, OAuth};
-use record::Tally;
+use record::{Tally, Teller};
 use request::Parsed;
 
 pub use held::Held;
@@ -48,18 +48,18 @@ pub struct Broker {
 const OAUTH: &str = "oauth";
 
 impl Broker {
-    /// A broker for the connector of that id. It opens no connection before the first request.
-    pub fn new(connector: Arc<str>, policy: Policy, events: Events) -> Self {
+    /// A broker for that connector. It opens no connection before the first request.
+    pub fn new(connector: Component, policy: Policy, events: Events) -> Self {
         Self::with_resolver(connector, policy, events, Arc::new(SystemResolver))
     }
 
     fn with_resolver(
-        connector: Arc<str>,
+        connector: Component,
         policy: Policy,
         events: Events,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
-        let door = Arc::new(Door::new(connector, Arc::new(policy), events, resolver));
+        let door = Arc::new(Door::new(Teller::new(connector, events), Arc::new(policy), resolver));
         Self { oauth: Arc::new(OAuth::new(door.clone())), door }
     }
 
@@ -75,7 +75,7 @@ impl Broker {
         let mut tally = self.door.tally(&request, scope);
         let outcome = self.carry_out(request, scope, &mut tally).await;
         let outcome = outcome.map_err(|error| error.map(|text| scope.vault.scrub(text)));
-        tally.end(&outcome);
+        tally.end(outcome.as_ref().map(|answer| answer.status));
         outcome
     }
 
@@ -90,7 +90,11 @@ impl Broker {
         let mut request = Parsed::new(request)?;
         let policy = self.door.policy();
         let permit = policy.check(&request.url)?;
+        tally.permitted(Decision::Granted(permit.origin().into()));
         let bearer = self.credential(&request, &permit)?;
+        if bearer.is_some() {
+            tally.credential(OAUTH);
+        }
         let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
         let until = request.until(scope);
         let mut answer = match bearer {

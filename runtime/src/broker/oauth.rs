@@ -351,7 +351,7 @@ impl OAuth {
             self.door.deliver(&request, request.until(&scope), &mut tally).await
         }
         .await;
-        tally.end(&outcome);
+        tally.end(outcome.as_ref().map(|answer| answer.status));
         read_answer(&outcome.map_err(TokenError::Other)?)
     }
 
