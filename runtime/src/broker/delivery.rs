@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::header::RETRY_AFTER;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -20,17 +21,14 @@ use super::limits::IN_FLIGHT;
 use super::payload::Payload;
 use super::policy::Policy;
 use super::pool::{Pools, Purpose};
-use super::record::{Refusals, Tally};
+use super::record::{Tally, Teller};
 use super::request::{Error, Parsed, Request, Scope};
 use super::retry::{Fate, again};
-use crate::events::Events;
 
 /// The connections of one connector, and what it may do with them.
 pub(super) struct Door {
-    connector: Arc<str>,
+    teller: Arc<Teller>,
     policy: Arc<Policy>,
-    events: Events,
-    refusals: Arc<Refusals>,
     budget: Budget,
     pools: Pools,
     places: Arc<Semaphore>,
@@ -48,16 +46,11 @@ pub(super) struct Order<'a> {
 }
 
 impl Door {
-    pub fn new(
-        connector: Arc<str>,
-        policy: Arc<Policy>,
-        events: Events,
-        resolver: Arc<dyn Resolve>,
-    ) -> Self {
+    pub fn new(teller: Teller, policy: Arc<Policy>, resolver: Arc<dyn Resolve>) -> Self {
         let pools = Pools::new(policy.clone(), resolver);
-        let (refusals, budget) = (Arc::default(), Budget::default());
+        let (teller, budget) = (Arc::new(teller), Budget::default());
         let places = Arc::new(Semaphore::new(IN_FLIGHT));
-        Self { connector, policy, events, refusals, budget, pools, places }
+        Self { teller, policy, budget, pools, places }
     }
 
     pub fn budget(&self) -> &Budget {
@@ -70,13 +63,7 @@ impl Door {
 
     /// Begins the record of a request.
     pub fn tally(&self, request: &Request, scope: &Scope) -> Tally {
-        Tally::new(
-            self.connector.clone(),
-            self.events.clone(),
-            self.refusals.clone(),
-            request,
-            scope,
-        )
+        self.teller.tally(request, scope)
     }
 
     /// Sends a request, and sends it again where that is safe, worth it and still in time.
@@ -98,6 +85,7 @@ impl Door {
                     .gave_up(format!("not sent again: waiting {wait:?} would pass the time limit"));
                 return outcome.map_err(|failure| failure.error);
             }
+            tally.waits(wait, why(&outcome));
             // The answer may be large, and nobody will read it.
             drop(outcome);
             sleep(wait).await;
@@ -107,21 +95,29 @@ impl Door {
 
     /// Sends a request once.
     async fn attempt(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Failure> {
+        let asked = Instant::now();
         let place = self.place(order.until).await?;
         let started = Instant::now();
+        tally.queued(started - asked);
         // Looked at first, because a time limit lets what it limits run once before it looks.
         if started >= order.until {
             return Err(out_of_time());
         }
-        tally.attempt(order.request.body.len());
+        tally.begin_attempt(order.request.body.len());
         let by = order.until.min(started + order.request.attempt);
-        let answer = timeout_at(by, self.exchange(order, place))
+        let outcome = timeout_at(by, self.exchange(order, place))
             .await
-            .unwrap_or_else(|_| Err(timed_out(order.request, by - started)))?;
-        if let AnswerBody::Whole(body, _) = &answer.body {
-            tally.received(body.len());
+            .unwrap_or_else(|_| Err(timed_out(order.request, by - started)));
+        match &outcome {
+            Ok(Answer { body: AnswerBody::Whole(body, _), status, .. }) => {
+                tally.received(body.len());
+                tally.end_attempt(Ok(*status));
+            }
+            // Ends with the body.
+            Ok(Answer { status, .. }) => tally.answering(*status),
+            Err(failure) => tally.end_attempt(Err(&failure.error)),
         }
-        Ok(answer)
+        outcome
     }
 
     /// Waits for a place among the requests on the wire. Not held while waiting for a next attempt
@@ -238,4 +234,18 @@ fn wait(attempt: u32, outcome: &Result<Answer, Failure>) -> Duration {
     let asked =
         outcome.as_ref().ok().and_then(|answer| retry_after(&answer.headers, SystemTime::now()));
     pause(attempt, rand::random()).max(asked.unwrap_or_default())
+}
+
+/// What a pause is for.
+fn why(outcome: &Result<Answer, Failure>) -> String {
+    match outcome {
+        Ok(answer) if answer.headers.contains_key(RETRY_AFTER) => {
+            format!("status {}, Retry-After", answer.status)
+        }
+        Ok(answer) => format!("status {}", answer.status),
+        Err(failure) => match failure.fate {
+            Fate::NotSent => "not sent".into(),
+            _ => "no answer".into(),
+        },
+    }
 }

@@ -103,3 +103,10 @@ pub(super) const IDLE_PER_ORIGIN: usize = 32;
 /// Different refusals of one connector that the log tells. A guest can make up host names without
 /// end.
 pub(super) const REFUSALS_TOLD: usize = 100;
+
+/// Attempts of one request that its record lists: more than one request makes, but for many
+/// redirects whose every hop is tried to the last. All are counted.
+pub(super) const ATTEMPTS_TOLD: usize = 32;
+
+/// Hops of one request that its record lists.
+pub(super) const HOPS_TOLD: usize = 16;

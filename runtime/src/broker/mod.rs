@@ -30,13 +30,13 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::events::Events;
+use crate::events::{Component, Decision, Events};
 use answer::{Answer, Reading, Watched};
 use delivery::{Door, Order, is_spent};
 use dial::{Resolve, SystemResolver};
 use oauth::{Bearer, OAuth};
 use pool::Purpose;
-use record::{BodyTally, Tally};
+use record::{BodyTally, Tally, Teller};
 use request::Parsed;
 
 pub use answer::Streamed;
@@ -66,18 +66,18 @@ struct Times {
 const OAUTH: &str = "oauth";
 
 impl Broker {
-    /// A broker for the connector of that id. It opens no connection before the first request.
-    pub fn new(connector: Arc<str>, policy: Policy, events: Events) -> Self {
+    /// A broker for that connector. It opens no connection before the first request.
+    pub fn new(connector: Component, policy: Policy, events: Events) -> Self {
         Self::with_resolver(connector, policy, events, Arc::new(SystemResolver))
     }
 
     fn with_resolver(
-        connector: Arc<str>,
+        connector: Component,
         policy: Policy,
         events: Events,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
-        let door = Arc::new(Door::new(connector, Arc::new(policy), events, resolver));
+        let door = Arc::new(Door::new(Teller::new(connector, events), Arc::new(policy), resolver));
         Self { oauth: Arc::new(OAuth::new(door.clone())), door }
     }
 
@@ -154,7 +154,11 @@ impl Broker {
     ) -> Result<Answer, Error> {
         let policy = self.door.policy();
         let permit = policy.check(&given.url)?;
+        tally.permitted(Decision::Granted(permit.origin().into()));
         let bearer = self.credential(given, &permit)?;
+        if bearer.is_some() {
+            tally.credential(OAUTH);
+        }
         let mut request = given.clone();
         let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
         let Times { until, deadline } = times;

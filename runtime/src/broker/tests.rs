@@ -103,7 +103,7 @@ impl Scene {
 
     fn record(&mut self) -> RequestRecord {
         match self.records.try_recv() {
-            Ok(Event::Request(record)) => record,
+            Ok(Event::Request(record)) => *record,
             other => panic!("no record: {other:?}"),
         }
     }
@@ -129,7 +129,7 @@ async fn a_request_is_sent_as_given_and_its_answer_given_as_sent() {
     assert_eq!(seen.body, "body");
     let record = scene.record();
     assert_eq!(record.url, format!("http://127.0.0.1:{}/path", scene.server.port));
-    assert_eq!((record.status, record.error, record.attempts), (Some(201), None, 1));
+    assert_eq!((record.status, record.error, record.sent), (Some(201), None, 1));
     assert_eq!((record.bytes_out, record.bytes_in, &*record.method), (4, 4, "POST"));
 }
 
@@ -305,7 +305,7 @@ async fn a_request_that_was_not_sent_is_sent_again_whatever_its_method() {
     let text = error.to_string();
     assert!(matches!(error, Error::Connect(_)), "{error:?}");
     assert!(text.starts_with(&format!("cannot connect to {origin}: ")), "{text}");
-    assert_eq!(scene.record().attempts, 3);
+    assert_eq!(scene.record().sent, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,7 +351,7 @@ async fn a_server_that_asks_to_wait_too_long_has_its_answer_given_at_once() {
         let record = scene.record();
         let error = record.error.expect("a reason");
         assert!(error.starts_with("not sent again: waiting "), "{error}");
-        assert_eq!((record.status, record.attempts), (Some(429), 1));
+        assert_eq!((record.status, record.sent), (Some(429), 1));
     }
 }
 
@@ -401,7 +401,7 @@ async fn a_request_without_time_is_not_sent() {
     let mut scene = Scene::scripted([]).await;
     let request = Request { timeout: Some(Duration::ZERO), ..scene.request("GET") };
     assert!(matches!(scene.send(request).await, Err(Error::Timeout(_))));
-    assert_eq!((scene.record().attempts, scene.server.connections()), (0, 0));
+    assert_eq!((scene.record().sent, scene.server.connections()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -428,7 +428,7 @@ async fn a_request_that_is_given_up_leaves_a_record() {
     let sending = scene.send(scene.request("GET"));
     assert!(tokio::time::timeout(Duration::from_secs(1), sending).await.is_err());
     let record = scene.record();
-    assert_eq!((record.status, record.attempts), (None, 1));
+    assert_eq!((record.status, record.sent), (None, 1));
     assert_eq!(record.error.as_deref(), Some("given up before the answer came"));
 }
 
