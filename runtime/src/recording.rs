@@ -26,6 +26,9 @@ const RECORDING_BYTES: u64 = 100 << 20;
 /// Bytes that are written together where there is much to write.
 const TOGETHER: usize = 64 << 10;
 
+/// The time for requests that were given up at the end to tell so.
+const LAST_REQUESTS: Duration = Duration::from_millis(250);
+
 /// The time for the last records to be written.
 const FINISH: Duration = Duration::from_secs(5);
 
@@ -81,8 +84,12 @@ impl Recording {
         Ok(Self { path: path.to_owned(), stop, task })
     }
 
-    /// Writes what was told up to now, and ends.
-    pub async fn finish(self) {
+    /// Writes what was told up to now, and ends. Waits a moment for the last requests, if whoever
+    /// makes them still lives.
+    pub async fn finish(mut self) {
+        if timeout(LAST_REQUESTS, &mut self.task).await.is_ok() {
+            return;
+        }
         self.stop.cancel();
         if timeout(FINISH, self.task).await.is_err() {
             let path = self.path.display();
