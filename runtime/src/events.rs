@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio_util::sync::CancellationToken;
 
 /// Events that a slow watcher may be behind before it loses some: a few seconds of a busy process.
 const BACKLOG: usize = 1024;
@@ -17,6 +19,21 @@ const BACKLOG: usize = 1024;
 /// The place where events are told and watched. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events(broadcast::Sender<Event>);
+
+/// Watches until it is told to stop, and then gives what was told before.
+pub struct Watcher {
+    events: broadcast::Receiver<Event>,
+    stop: CancellationToken,
+}
+
+/// What a watcher sees.
+#[derive(Debug)]
+pub enum Seen {
+    /// An event.
+    Event(Event),
+    /// So many events came faster than they were taken.
+    Lost(u64),
+}
 
 /// Something that happened.
 #[derive(Clone, Debug, Serialize)]
@@ -203,6 +220,40 @@ impl Events {
     }
 }
 
+impl Watcher {
+    /// Watches from now on.
+    pub fn new(events: &Events, stop: CancellationToken) -> Self {
+        Self { events: events.watch(), stop }
+    }
+
+    /// The next event. None after the end, or when nobody is left to tell one.
+    pub async fn next(&mut self) -> Option<Seen> {
+        loop {
+            match self.now() {
+                Err(TryRecvError::Empty) if !self.stop.is_cancelled() => {}
+                seen => return seen.ok(),
+            }
+            tokio::select! {
+                event = self.events.recv() => return match event {
+                    Ok(event) => Some(Seen::Event(event)),
+                    Err(RecvError::Lagged(count)) => Some(Seen::Lost(count)),
+                    Err(RecvError::Closed) => None,
+                },
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// An event that is there already.
+    pub fn now(&mut self) -> Result<Seen, TryRecvError> {
+        match self.events.try_recv() {
+            Ok(event) => Ok(Seen::Event(event)),
+            Err(TryRecvError::Lagged(count)) => Ok(Seen::Lost(count)),
+            Err(none) => Err(none),
+        }
+    }
+}
+
 mod millis_since_1970 {
     use super::*;
 
@@ -229,5 +280,53 @@ mod millis {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let millis = f64::deserialize(from)?;
         Duration::try_from_secs_f64(millis / 1e3).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A request that was granted, tried twice and answered: for tests.
+#[cfg(test)]
+pub(crate) fn sample() -> RequestRecord {
+    let millis = Duration::from_millis;
+    let connection =
+        Connection { address: ([192, 0, 2, 1], 443).into(), proxied: false, reused: false };
+    let first = Attempt {
+        started: millis(125),
+        took: millis(80),
+        outcome: Outcome::Status(503),
+        connection: Some(connection),
+        bytes_out: 8,
+        bytes_in: 12,
+        pause: None,
+    };
+    let second = Attempt {
+        started: millis(1205),
+        took: millis(45),
+        outcome: Outcome::Status(200),
+        connection: Some(Connection { reused: true, ..connection }),
+        bytes_out: 8,
+        bytes_in: 1200,
+        pause: Some(Pause { time: millis(1000), why: "status 503".into() }),
+    };
+    RequestRecord {
+        at: SystemTime::UNIX_EPOCH + millis(1_700_000_001_250),
+        connector: "users".into(),
+        digest: "0123456789ab".into(),
+        call: Some("call".into()),
+        method: "POST".into(),
+        url: "https://api.example.com/v1/users".into(),
+        origin: "https://api.example.com".into(),
+        decision: Some(Decision::Granted("https://*.example.com".into())),
+        credential: Some("users-api".into()),
+        status: Some(200),
+        error: None,
+        sent: 2,
+        attempts: vec![first, second],
+        hops: Vec::new(),
+        bytes_out: 16,
+        bytes_in: 1212,
+        bytes_decoded: Some(5000),
+        queued: millis(15),
+        token: millis(110),
+        took: millis(1250),
     }
 }

@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, Policy};
 use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
-use crate::events::Events;
+use crate::events::{Component, Events};
 use crate::keyfile;
 use crate::local::{Hosted, LocalSettings, LocalWorkspace};
 use crate::manifest::Manifest;
 use crate::oauth::Authorization;
 use crate::printable::printable;
+use crate::recording::Recording;
 use crate::settings::{self, Assignment, Environment, Platform};
 use crate::tasks::Tasks;
 use crate::workspace::keys::KeyPair;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The operator's word on configuration fields.
     pub fields: Fields,
+    /// Where requests are recorded.
+    pub record: Option<PathBuf>,
     /// The limits of each connector.
     pub limits: Limits,
     /// How long calls under way may go on after `shutdown`.
@@ -68,6 +71,22 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     let events = Events::default();
+    let recording = settings.record.as_deref().map(|file| Recording::start(file, &events));
+    let recording = recording.transpose()?;
+    let outcome = join_all(settings, loaded, events, shutdown, announce).await;
+    if let Some(recording) = recording {
+        recording.finish().await;
+    }
+    outcome
+}
+
+async fn join_all(
+    settings: Settings,
+    loaded: Vec<(Arc<str>, Loaded)>,
+    events: Events,
+    shutdown: CancellationToken,
+    announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let Some(platform) = Platform::read(&settings.environment)? else {
         return run_locally(settings, loaded, events, shutdown, announce).await;
     };
@@ -245,7 +264,8 @@ impl Member {
         let manifest = loaded.manifest.clone();
         let configuration =
             configuration(&id, &manifest, &settings.fields, &settings.policy, environment)?;
-        let broker = Arc::new(Broker::new(id.clone(), settings.policy.clone(), events.clone()));
+        let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
+        let broker = Arc::new(Broker::new(component, settings.policy.clone(), events.clone()));
         let identity = identity(&id, &manifest, keys.as_deref(), environment);
         let (link, incoming, driver) = workspace::open(link, identity);
         let services =
