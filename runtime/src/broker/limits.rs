@@ -82,7 +82,8 @@ pub(super) const ATTEMPTS: u32 = 3;
 /// How often a request is sent at most, whatever it says.
 pub(super) const MOST_ATTEMPTS: u32 = 10;
 
-/// The first pause: the platform's tutorial. Each further one is twice as long.
+/// The first pause: the platform's tutorial. Each further one is twice as long, unless its grant says
+/// otherwise.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause that we choose ourselves. A server may ask for more.
@@ -90,6 +91,10 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is added to a pause at most, as a part of it, so that clients do not return in step.
 pub(super) const JITTER: f64 = 0.3;
+
+/// How much longer than the last one a decorrelated pause can be. Three is what the method's authors
+/// found best: the mean still grows by half each time.
+pub(super) const DECORRELATED_GROWTH: u32 = 3;
 
 /// How long an idle connection is kept. Servers commonly close theirs after 60 to 75 seconds.
 pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(50);
