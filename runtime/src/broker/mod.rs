@@ -22,6 +22,7 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 mod token;
+mod traffic;
 
 use std::sync::Arc;
 

@@ -136,7 +136,7 @@ pub(super) struct Parsed {
 }
 
 /// The key's field. Draft-ietf-httpapi-idempotency-key-header.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Sent where the guest names no agent: some APIs refuse a request without one.
 const AGENT: HeaderValue =
