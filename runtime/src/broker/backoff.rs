@@ -8,8 +8,6 @@ use serde::Deserialize;
 
 use super::limits::{DECORRELATED_GROWTH, FIRST_PAUSE, JITTER, LONGEST_PAUSE};
 
-pub(super) use super::traffic::asked::retry_after;
-
 /// How pauses grow and how they are spread, so that clients that failed together do not return
 /// together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -66,34 +64,10 @@ impl Pauses {
     }
 }
 
-/// The pause after the attempt of that number, the first being 1, where the grant asks for nothing
-/// else. `random` lies between 0 and 1.
-pub(super) fn pause(attempt: u32, random: f64) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(u32::BITS - 1);
-    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    pause.mul_f64(1.0 + JITTER * random.clamp(0.0, 1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use Jitter::{Decorrelated, Doubling};
-
-    #[test]
-    fn pauses_double_from_one_second_with_up_to_thirty_percent_more() {
-        for (attempt, least, most) in [
-            (1, 1.0, 1.3),
-            (2, 2.0, 2.6),
-            (3, 4.0, 5.2),
-            (5, 16.0, 20.8),
-            (6, 30.0, 39.0),
-            (u32::MAX, 30.0, 39.0),
-        ] {
-            assert_eq!(pause(attempt, 0.0), Duration::from_secs_f64(least), "{attempt}");
-            assert_eq!(pause(attempt, 1.0), Duration::from_secs_f64(most), "{attempt}");
-            assert_eq!(pause(attempt, 7.0), pause(attempt, 1.0), "{attempt}");
-        }
-    }
 
     #[test]
     fn pauses_grow_as_their_jitter_says() {

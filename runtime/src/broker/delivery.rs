@@ -7,23 +7,23 @@ use http::header::RETRY_AFTER;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{Answer, AnswerBody, Reading, Timed, Unread, Watch, Watched, collect};
-use super::backoff::{pause, retry_after};
+use super::backoff::Pauses;
 use super::dial::Resolve;
 use super::failure::{
     Failure, broken, not_connected, out_of_time, timed_out, too_large, unsent_or_broken,
 };
 use super::held::Budget;
-use super::limits::IN_FLIGHT;
 use super::payload::Payload;
 use super::policy::Policy;
 use super::pool::{Pools, Purpose};
 use super::record::{Tally, Teller};
 use super::request::{Error, Parsed, Request, Scope};
 use super::retry::{Fate, again};
+use super::traffic::asked::asked_pause;
+use super::traffic::{Pace, Place, Route, Share, budget};
 
 /// The connections of one connector, and what it may do with them.
 pub(super) struct Door {
@@ -31,12 +31,15 @@ pub(super) struct Door {
     policy: Arc<Policy>,
     budget: Budget,
     pools: Pools,
-    places: Arc<Semaphore>,
+    traffic: Share,
 }
 
 /// One request on its way out, and how its answer is wanted.
 pub(super) struct Order<'a> {
     pub request: &'a Parsed,
+    pub route: Route,
+    pub pace: Pace,
+    pub pauses: Pauses,
     pub purpose: Purpose,
     pub reading: Reading,
     /// When the head of the answer must be there; where it is read whole, all of it.
@@ -46,11 +49,15 @@ pub(super) struct Order<'a> {
 }
 
 impl Door {
-    pub fn new(teller: Teller, policy: Arc<Policy>, resolver: Arc<dyn Resolve>) -> Self {
+    pub fn new(
+        teller: Teller,
+        policy: Arc<Policy>,
+        resolver: Arc<dyn Resolve>,
+        traffic: Share,
+    ) -> Self {
         let pools = Pools::new(policy.clone(), resolver);
         let (teller, budget) = (Arc::new(teller), Budget::default());
-        let places = Arc::new(Semaphore::new(IN_FLIGHT));
-        Self { teller, policy, budget, pools, places }
+        Self { teller, policy, budget, pools, traffic }
     }
 
     pub fn budget(&self) -> &Budget {
@@ -68,75 +75,96 @@ impl Door {
 
     /// Sends a request, and sends it again where that is safe, worth it and still in time.
     pub async fn deliver(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Error> {
-        let request = order.request;
-        let mut attempt = 1;
-        loop {
+        let mut pauses = order.pauses.clone();
+        self.traffic.repeats.request();
+        for attempt in 1.. {
             let outcome = self.attempt(order, tally).await;
-            let is_last = attempt >= request.attempts;
-            if is_last
-                || is_spent(request)
-                || !again(&request.method, request.keyed, fate(&outcome))
-            {
+            let Some(pause) = self.pause(order, attempt, &outcome, &mut pauses, tally) else {
                 return outcome.map_err(|failure| failure.error);
-            }
-            let wait = wait(attempt, &outcome);
-            if wait >= order.until.saturating_duration_since(Instant::now()) {
-                tally
-                    .gave_up(format!("not sent again: waiting {wait:?} would pass the time limit"));
-                return outcome.map_err(|failure| failure.error);
-            }
-            tally.waits(wait, why(&outcome));
+            };
+            tally.waits(pause, why(&outcome));
             // The answer may be large, and nobody will read it.
             drop(outcome);
-            sleep(wait).await;
-            attempt += 1;
+            sleep(pause).await;
         }
+        Err(out_of_time().error)
     }
 
-    /// Sends a request once.
+    /// How long to wait before the request is sent again. None where it is not sent again.
+    fn pause(
+        &self,
+        order: &Order<'_>,
+        attempt: u32,
+        outcome: &Result<Answer, Failure>,
+        pauses: &mut Pauses,
+        tally: &mut Tally,
+    ) -> Option<Duration> {
+        let request = order.request;
+        let is_last = attempt >= request.attempts || is_spent(request);
+        if is_last || !again(&request.method, request.keyed, fate(outcome)) {
+            return None;
+        }
+        let asked = outcome
+            .as_ref()
+            .ok()
+            .and_then(|answer| asked_pause(answer.status, &answer.headers, SystemTime::now()));
+        // Ours, or the server's where it asks for more.
+        let pause = pauses.next(rand::random()).max(asked.unwrap_or_default());
+        if pause >= order.until.saturating_duration_since(Instant::now()) {
+            tally.gave_up(format!("not sent again: waiting {pause:?} would pass the time limit"));
+            return None;
+        }
+        if !self.traffic.repeats.may_repeat() {
+            tally.gave_up(budget::SPENT.into());
+            return None;
+        }
+        Some(pause)
+    }
+
+    /// Sends a request once, when it is its turn.
+    ///
+    /// The place on the wire is not held while waiting for a next attempt or for a token, so that
+    /// neither can starve the others.
     async fn attempt(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Failure> {
+        let (route, until) = (&order.route, order.until);
         let asked = Instant::now();
-        let place = self.place(order.until).await?;
+        self.traffic.breakers.check(route).map_err(Failure::last)?;
+        let place = self.traffic.enter(route, &order.pace, until).await.map_err(Failure::last)?;
+        let pass = self.traffic.breakers.admit(route).map_err(Failure::last)?;
         let started = Instant::now();
         tally.queued(started - asked);
         // Looked at first, because a time limit lets what it limits run once before it looks.
-        if started >= order.until {
+        if started >= until {
             return Err(out_of_time());
         }
         tally.begin_attempt(order.request.body.len());
-        let by = order.until.min(started + order.request.attempt);
+        let by = until.min(started + order.request.attempt);
         let outcome = timeout_at(by, self.exchange(order, place))
             .await
             .unwrap_or_else(|_| Err(timed_out(order.request, by - started)));
-        match &outcome {
-            Ok(Answer { body: AnswerBody::Whole(body, _), status, .. }) => {
-                tally.received(body.len());
-                tally.end_attempt(Ok(*status));
-            }
-            // Ends with the body.
-            Ok(Answer { status, .. }) => tally.answering(*status),
-            Err(failure) => tally.end_attempt(Err(&failure.error)),
-        }
+        pass.report(fate(&outcome));
+        self.note(order, &outcome, tally);
         outcome
     }
 
-    /// Waits for a place among the requests on the wire. Not held while waiting for a next attempt
-    /// or for a token, so that neither can starve the others.
-    async fn place(&self, until: Instant) -> Result<OwnedSemaphorePermit, Failure> {
-        let place = timeout_at(until, self.places.clone().acquire_owned()).await;
-        place.ok().and_then(Result::ok).ok_or_else(|| {
-            Failure::last(Error::Limit(format!(
-                "{IN_FLIGHT} requests of this connector were under way until the time limit; \
-                 make fewer at once"
-            )))
-        })
+    fn note(&self, order: &Order<'_>, outcome: &Result<Answer, Failure>, tally: &mut Tally) {
+        match outcome {
+            Ok(answer) => {
+                self.traffic.note(&order.route, &answer.headers);
+                match &answer.body {
+                    AnswerBody::Whole(body, _) => {
+                        tally.received(body.len());
+                        tally.end_attempt(Ok(answer.status));
+                    }
+                    // Ends with the body.
+                    AnswerBody::Pieces(_) => tally.answering(answer.status),
+                }
+            }
+            Err(failure) => tally.end_attempt(Err(&failure.error)),
+        }
     }
 
-    async fn exchange(
-        &self,
-        order: &Order<'_>,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Answer, Failure> {
+    async fn exchange(&self, order: &Order<'_>, place: Place) -> Result<Answer, Failure> {
         let request = order.request;
         let mut message = http::Request::new(Payload::new(&request.body, request.upload.as_ref()));
         *message.method_mut() = request.method.clone();
@@ -159,7 +187,7 @@ impl Door {
         &self,
         answer: http::Response<Incoming>,
         order: &Order<'_>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<Answer, Failure> {
         let (head, body) = answer.into_parts();
         let request = order.request;
@@ -182,7 +210,7 @@ impl Door {
 }
 
 /// A place among the requests on the wire is kept until the body is over.
-impl Watch for OwnedSemaphorePermit {
+impl Watch for Place {
     fn piece(&mut self, _: usize) {}
     fn end(self, _: Result<(), &Error>) {}
 }
@@ -227,13 +255,6 @@ fn fate(outcome: &Result<Answer, Failure>) -> Fate {
         Ok(answer) => Fate::Answered(answer.status),
         Err(failure) => failure.fate,
     }
-}
-
-/// The pause before the next attempt: ours, or the server's where it asks for more.
-fn wait(attempt: u32, outcome: &Result<Answer, Failure>) -> Duration {
-    let asked =
-        outcome.as_ref().ok().and_then(|answer| retry_after(&answer.headers, SystemTime::now()));
-    pause(attempt, rand::random()).max(asked.unwrap_or_default())
 }
 
 /// What a pause is for.

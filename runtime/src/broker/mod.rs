@@ -33,12 +33,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::events::{Component, Decision, Events};
 use answer::{Answer, Reading, Watched};
+use backoff::Pauses;
 use delivery::{Door, Order, is_spent};
 use dial::{Resolve, SystemResolver};
 use oauth::{Bearer, OAuth};
 use pool::Purpose;
 use record::{BodyTally, Tally, Teller};
 use request::Parsed;
+use traffic::{Pace, Route};
 
 pub use answer::Streamed;
 pub use held::Held;
@@ -47,11 +49,24 @@ pub use oauth::{OAuthClient, OnRefresh};
 pub use payload::{Pieces, Upload};
 pub use policy::{Permit, Policy, PolicyError, Refusal};
 pub use request::{Error, Request, Response, Scope};
+pub use traffic::Traffic;
 
 /// Makes the requests of one connector.
 pub struct Broker {
     door: Arc<Door>,
     oauth: Arc<OAuth>,
+}
+
+/// What a broker is made of.
+pub struct Setup {
+    /// The connector, as its records name it.
+    pub component: Component,
+    /// What it may reach.
+    pub policy: Policy,
+    /// What it shares with the other connectors of the process.
+    pub traffic: Traffic,
+    /// Where its records go.
+    pub events: Events,
 }
 
 /// The time limits of a request.
@@ -67,18 +82,16 @@ struct Times {
 const OAUTH: &str = "oauth";
 
 impl Broker {
-    /// A broker for that connector. It opens no connection before the first request.
-    pub fn new(connector: Component, policy: Policy, events: Events) -> Self {
-        Self::with_resolver(connector, policy, events, Arc::new(SystemResolver))
+    /// A broker for a connector. It opens no connection before the first request.
+    pub fn new(setup: Setup) -> Self {
+        Self::with_resolver(setup, Arc::new(SystemResolver))
     }
 
-    fn with_resolver(
-        connector: Component,
-        policy: Policy,
-        events: Events,
-        resolver: Arc<dyn Resolve>,
-    ) -> Self {
-        let door = Arc::new(Door::new(Teller::new(connector, events), Arc::new(policy), resolver));
+    fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
+        let Setup { component, policy, traffic, events } = setup;
+        let share = traffic.share(component.connector.clone());
+        let teller = Teller::new(component, events);
+        let door = Arc::new(Door::new(teller, Arc::new(policy), resolver, share));
         Self { oauth: Arc::new(OAuth::new(door.clone())), door }
     }
 
@@ -164,9 +177,11 @@ impl Broker {
         let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
         let Times { until, deadline } = times;
         let purpose = Purpose { credential: given.credential.as_deref().map(Arc::from) };
+        let route = Route::new(permit.origin(), given.credential.as_deref());
         let send = async |request: &Parsed, tally: &mut Tally| {
-            let purpose = purpose.clone();
-            let order = Order { request, purpose, reading, until, deadline };
+            let (purpose, route) = (purpose.clone(), route.clone());
+            let (pace, pauses) = (Pace::unlimited(0), Pauses::default());
+            let order = Order { request, route, pace, pauses, purpose, reading, until, deadline };
             self.door.deliver(&order, tally).await
         };
         let mut answer = match bearer {

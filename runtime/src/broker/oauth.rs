@@ -17,11 +17,13 @@ use url::form_urlencoded;
 
 use super::Broker;
 use super::answer::Reading;
+use super::backoff::Pauses;
 use super::delivery::{Door, Order};
 use super::limits::{REFRESH_PAUSE, SAVE_TOKEN, TOKEN_ANSWER, TOKEN_REQUEST};
 use super::pool::Purpose;
 use super::request::{Error, Parsed, Scope};
 use super::token::{Form, TokenError, read_answer, token_request};
+use super::traffic::{Pace, Route};
 use crate::vault::Scrubber;
 
 /// A client at an authorization server, with everything filled in that the operator or the
@@ -353,6 +355,9 @@ impl OAuth {
             let until = request.until(&scope);
             let order = Order {
                 request: &request,
+                route: Route::new(permit.origin(), Some("oauth")),
+                pace: Pace::unlimited(0),
+                pauses: Pauses::default(),
                 purpose: Purpose::default(),
                 reading: Reading::Whole,
                 until,

@@ -56,6 +56,10 @@ fn names(answers: &[&[&str]]) -> Names {
 /// An address that is public to the guard and that no machine has: its block is not given out.
 const NOWHERE: &str = "2d00::1";
 
+fn setup(policy: Policy, events: Events) -> Setup {
+    Setup { component: "test".into(), policy, traffic: Traffic::default(), events }
+}
+
 struct Scene {
     server: Arc<Server>,
     broker: Broker,
@@ -81,7 +85,7 @@ impl Scene {
         let policy = Policy::parse(&owned(allow), &owned(private)).expect("grants");
         let events = Events::default();
         let records = events.watch();
-        let broker = Broker::with_resolver("test".into(), policy, events, Arc::new(names));
+        let broker = Broker::with_resolver(setup(policy, events), Arc::new(names));
         Self { server, broker, vault: Arc::default(), records }
     }
 

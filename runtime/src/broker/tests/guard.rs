@@ -10,7 +10,7 @@ use super::*;
 fn broker(allow: &[&str], private: &[&str], network: &Arc<Network>) -> Broker {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect::<Vec<_>>();
     let policy = Policy::parse(&owned(allow), &owned(private)).expect("grants");
-    Broker::with_resolver("test".into(), policy, Events::default(), network.clone())
+    Broker::with_resolver(setup(policy, Events::default()), network.clone())
 }
 
 fn scope() -> Scope {
