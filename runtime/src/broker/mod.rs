@@ -35,7 +35,10 @@ use request::Parsed;
 pub use held::Held;
 pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
 pub use oauth::{OAuthClient, OnRefresh};
-pub use policy::{Permit, Policy, PolicyError, Refusal};
+pub use policy::{
+    ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
+    Standing, Terms, is_special,
+};
 pub use request::{Error, Request, Response, Scope};
 
 /// Makes the requests of one connector.
@@ -89,7 +92,7 @@ impl Broker {
         sealed::check_address(&request.url, &scope.vault)?;
         let mut request = Parsed::new(request)?;
         let policy = self.door.policy();
-        let permit = policy.check(&request.url)?;
+        let permit = policy.check(&request.method, &request.url)?;
         let bearer = self.credential(&request, &permit)?;
         let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
         let until = request.until(scope);
