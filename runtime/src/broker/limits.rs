@@ -158,3 +158,27 @@ pub(super) const ATTEMPTS_TOLD: usize = 32;
 
 /// Hops of one request that its record lists.
 pub(super) const HOPS_TOLD: usize = 16;
+
+/// Segments' encodings that are looked through in search of dot segments. Nobody encodes a path more
+/// than twice.
+pub(super) const PATH_DECODINGS: usize = 4;
+
+/// Bytes of a path that a refusal shows. What is longer is cut at a segment.
+pub(super) const REFUSED_PATH: usize = 120;
+
+/// Redirects that a grant can let a request follow: what browsers follow.
+pub(super) const MOST_REDIRECTS: u32 = 20;
+
+/// Requests a second that a grant can be limited to, and its largest burst. Who needs more needs no
+/// limit.
+pub(super) const MOST_REQUESTS_PER_SECOND: u32 = 10_000;
+
+/// The slowest rate that a grant can set, in requests a second: about one in a quarter of an hour. A
+/// slower one only fails.
+pub(super) const SLOWEST_RATE: f64 = 0.001;
+
+/// Requests at once that a grant can set.
+pub(super) const GRANT_AT_ONCE: usize = 1024;
+
+/// MiB of a body that a grant can set: a TiB, so that a mistyped number is found.
+pub(super) const GRANT_BODY_MIB: usize = 1 << 20;

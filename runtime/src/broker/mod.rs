@@ -47,7 +47,10 @@ pub use held::Held;
 pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
 pub use oauth::{OAuthClient, OnRefresh};
 pub use payload::{Pieces, Upload};
-pub use policy::{Permit, Policy, PolicyError, Refusal};
+pub use policy::{
+    ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
+    Standing, Terms, is_special,
+};
 pub use request::{Error, Request, Response, Scope};
 pub use traffic::Traffic;
 
@@ -167,8 +170,11 @@ impl Broker {
         tally: &mut Tally,
     ) -> Result<Answer, Error> {
         let policy = self.door.policy();
-        let permit = policy.check(&given.url)?;
-        tally.permitted(Decision::Granted(permit.origin().into()));
+        let permit = policy.check(&given.method, &given.url)?;
+        tally.permitted(match permit.would_refuse() {
+            None => Decision::Granted(permit.grant_id().clone()),
+            Some(refusal) => Decision::Reported(refusal.to_string().into()),
+        });
         let bearer = self.credential(given, &permit)?;
         if bearer.is_some() {
             tally.credential(OAUTH);

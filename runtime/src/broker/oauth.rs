@@ -348,7 +348,7 @@ impl OAuth {
         let outcome = async {
             let mut request = Parsed::new(request, None)?;
             request.answer_bytes = TOKEN_ANSWER;
-            let permit = self.door.policy().check(&request.url)?;
+            let permit = self.door.policy().check(&request.method, &request.url)?;
             if !permit.carries_secrets(&request.url) {
                 return Err(Error::Credential("the token URL must begin with https".into()));
             }

@@ -165,6 +165,14 @@ async fn a_redirect_is_an_answer() {
     assert_eq!(scene.server.reads(), 1);
 }
 
+/// A refusal that ends with a flag, and the lines of connector.toml that follow it.
+fn in_full(text: &str) -> String {
+    let mut words = text.rsplitn(3, ' ');
+    let origin = words.next().expect("an origin");
+    let key = if words.next() == Some("--allow-private") { " private = true" } else { "" };
+    format!("{text}, or in connector.toml: [[grant]] origin = \"{origin}\"{key}")
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_opens_no_connection_and_leaves_a_record() {
     let server = Server::start(Box::new(|_| Step::Hang)).await;
@@ -193,6 +201,7 @@ async fn a_refused_request_opens_no_connection_and_leaves_a_record() {
             ),
         ),
     ] {
+        let text = in_full(&text);
         assert_eq!(scene.get(&url).await.unwrap_err(), Error::Denied(text.clone()));
         let record = scene.record();
         assert_eq!((record.status, record.error), (None, Some(text)));
