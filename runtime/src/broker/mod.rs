@@ -5,11 +5,11 @@
 
 mod address;
 mod backoff;
+mod credential;
 mod delivery;
 mod dial;
 mod held;
 mod limits;
-mod oauth;
 mod policy;
 mod record;
 mod request;
@@ -17,35 +17,34 @@ mod retry;
 mod sealed;
 #[cfg(test)]
 mod tests;
-mod token;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::events::Events;
+use credential::{Credential, Credentials, Tools};
 use delivery::Door;
 use dial::{Resolve, SystemResolver};
-use oauth::{Bearer, OAuth};
 use record::Tally;
 use request::Parsed;
 
+pub use credential::{
+    Auth, CredentialError, CredentialSettings, DiskStore, Entry, EntryName, Lookup, MemoryStore,
+    OAuthClient, OnRefresh, Prepared, Signing, Source, Store, StoreError,
+};
 pub use held::Held;
 pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
-pub use oauth::{OAuthClient, OnRefresh};
 pub use policy::{Permit, Policy, PolicyError, Refusal};
 pub use request::{Error, Request, Response, Scope};
 
 /// Makes the requests of one connector.
 pub struct Broker {
     door: Arc<Door>,
-    oauth: Arc<OAuth>,
+    credentials: Credentials,
 }
-
-/// The only credential so far: the OAuth grant that the connector declares.
-const OAUTH: &str = "oauth";
 
 impl Broker {
     /// A broker for the connector of that id. It opens no connection before the first request.
@@ -59,8 +58,13 @@ impl Broker {
         events: Events,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
-        let door = Arc::new(Door::new(connector, Arc::new(policy), events, resolver));
-        Self { oauth: Arc::new(OAuth::new(door.clone())), door }
+        let door = Arc::new(Door::new(connector.clone(), Arc::new(policy), events, resolver));
+        let tools = Tools {
+            sender: door.clone(),
+            store: Arc::new(MemoryStore::default()),
+            clock: Arc::new(SystemTime::now),
+        };
+        Self { credentials: Credentials::new(connector, BTreeMap::new(), tools), door }
     }
 
     /// Begins to hold bodies for a guest: what it has handed over and not yet sent.
@@ -90,75 +94,44 @@ impl Broker {
         let mut request = Parsed::new(request)?;
         let policy = self.door.policy();
         let permit = policy.check(&request.url)?;
-        let bearer = self.credential(&request, &permit)?;
+        let named = request.credential.clone();
+        let credential = self.credentials.select(named.as_deref(), None, &request, &permit)?;
         let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
         let until = request.until(scope);
-        let mut answer = match bearer {
-            Some(bearer) => self.deliver_with(bearer, request, until, tally).await?,
+        let mut answer = match credential {
+            Some(one) => self.deliver_with(&one, &request, scope, until, tally).await?,
             None => self.door.deliver(&request, until, tally).await?,
         };
         if is_filled {
             sealed::check_encoding(&answer, permit.origin())?;
         }
         sealed::scrub(&mut answer, |bytes| scope.vault.scrub_answer(bytes));
-        sealed::scrub(&mut answer, |bytes| self.oauth.scrub(bytes));
+        sealed::scrub(&mut answer, |bytes| self.credentials.scrub(bytes));
         Ok(answer)
     }
 
-    /// Sends a request with a token, and once more where the token was refused.
+    /// Sends a request with a credential, and once more where its token was refused and there is
+    /// another one.
     async fn deliver_with(
         &self,
-        bearer: Bearer,
-        mut request: Parsed,
+        credential: &Credential,
+        request: &Parsed,
+        scope: &Scope,
         until: Instant,
         tally: &mut Tally,
     ) -> Result<Response, Error> {
-        request.headers.insert(AUTHORIZATION, bearer.header()?);
-        // A token in a compressed answer would not be found.
-        request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let answer = self.door.deliver(&request, until, tally).await?;
-        if answer.status != 401 {
-            return Ok(answer);
-        }
+        let dressed = credential.dress(request, &scope.vault, until).await?;
+        let answer = self.door.deliver(&dressed.request, until, tally).await?;
         // The server refused the token and so did nothing: a POST may be sent again, too. Once: a
         // second 401 is the answer.
-        let Some(fresh) = self.renew(&bearer, until).await? else { return Ok(answer) };
-        request.headers.insert(AUTHORIZATION, fresh.header()?);
-        self.door.deliver(&request, until, tally).await
-    }
-
-    fn credential(&self, request: &Parsed, permit: &Permit) -> Result<Option<Bearer>, Error> {
-        let Some(name) = &request.credential else { return Ok(None) };
-        if name != OAUTH {
-            let text =
-                format!("there is no credential {:?}; the only one is {OAUTH:?}", short(name));
-            return Err(Error::Credential(text));
+        if !matches!(answer.status, 401 | 403)
+            || !credential.refused(&dressed, answer.status, &answer.headers, until).await?
+        {
+            return Ok(answer);
         }
-        if request.headers.contains_key(AUTHORIZATION) {
-            let text =
-                "the request has both a credential and a header authorization; leave one out";
-            return Err(Error::InvalidRequest(text.into()));
-        }
-        if !permit.carries_secrets(&request.url) {
-            let text = format!(
-                "a token is not sent to {} over plain http, where anyone can read it; use https",
-                permit.origin()
-            );
-            return Err(Error::Credential(text));
-        }
-        self.oauth.bearer().map(Some)
+        let dressed = credential.dress(request, &scope.vault, until).await?;
+        self.door.deliver(&dressed.request, until, tally).await
     }
-
-    async fn renew(&self, failed: &Bearer, until: Instant) -> Result<Option<Bearer>, Error> {
-        timeout_at(until, self.oauth.renew(failed)).await.unwrap_or_else(|_| {
-            let text = "the OAuth token was refused, and no new one came within the time limit";
-            Err(Error::Timeout(text.into()))
-        })
-    }
-}
-
-fn short(name: &str) -> String {
-    name.chars().take(60).collect()
 }
 
 impl From<Refusal> for Error {
