@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::held::Held;
 use super::limits::{
-    ANSWER_BODY, ATTEMPT, ATTEMPTS, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
+    ANSWER_BODY, ATTEMPT, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
     MOST_ATTEMPTS, NAME, NAME_PART, PAUSE, REQUEST_BODY, TOTAL, URL_BYTES,
 };
 use super::payload::Upload;
@@ -121,7 +121,8 @@ pub(super) struct Parsed {
     pub upload: Option<Upload>,
     /// Whether a second one does no more than the first, by its key.
     pub keyed: bool,
-    pub attempts: u32,
+    /// How often it may be sent at most, where the guest says.
+    pub attempts: Option<u32>,
     /// The time for one attempt.
     pub attempt: Duration,
     /// The time for all of them.
@@ -167,7 +168,7 @@ impl Parsed {
         Ok(Self {
             // A key that the guest wrote into the header itself makes the same promise.
             keyed: headers.contains_key(IDEMPOTENCY_KEY),
-            attempts: request.attempts.unwrap_or(ATTEMPTS).clamp(1, MOST_ATTEMPTS),
+            attempts: request.attempts.map(|attempts| attempts.clamp(1, MOST_ATTEMPTS)),
             attempt: request.timeout.unwrap_or(ATTEMPT).min(LONGEST_TOTAL),
             total: request.timeout.unwrap_or(TOTAL).min(LONGEST_TOTAL),
             connect: request.connect_timeout,
@@ -484,9 +485,9 @@ mod tests {
             ..get("http://a.example/")
         };
         let parsed = parse(request).expect("a request");
-        assert_eq!((parsed.total, parsed.attempts), (LONGEST_TOTAL, MOST_ATTEMPTS));
+        assert_eq!((parsed.total, parsed.attempts), (LONGEST_TOTAL, Some(MOST_ATTEMPTS)));
         let request = Request { attempts: Some(0), ..get("http://a.example/") };
-        assert_eq!(parse(request).expect("a request").attempts, 1);
+        assert_eq!(parse(request).expect("a request").attempts, Some(1));
     }
 
     #[test]

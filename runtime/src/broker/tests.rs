@@ -57,7 +57,14 @@ fn names(answers: &[&[&str]]) -> Names {
 const NOWHERE: &str = "2d00::1";
 
 fn setup(policy: Policy, events: Events) -> Setup {
-    Setup { component: "test".into(), policy, traffic: Traffic::default(), events }
+    Setup {
+        component: "test".into(),
+        policy,
+        credentials: BTreeMap::new(),
+        store: Arc::new(MemoryStore::default()),
+        traffic: Traffic::default(),
+        events,
+    }
 }
 
 struct Scene {

@@ -12,9 +12,10 @@ use governor::{Quota, RateLimiter};
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::Pace;
 use super::late::Limit;
-use super::{Pace, Rate};
 use crate::broker::limits::{LEAST_RATE, LONGEST_BURST};
+use crate::broker::policy::Rate;
 
 /// The way through one grant.
 pub(super) struct Lane {
@@ -83,7 +84,7 @@ fn limiter(rate: Rate) -> Limiter {
     let period = Duration::from_secs_f64(1.0 / per_second.max(LEAST_RATE));
     let period = period.max(Duration::from_nanos(1));
     let most = u32::try_from(LONGEST_BURST.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX);
-    let burst = NonZeroU32::new(rate.burst.min(most)).unwrap_or(NonZeroU32::MIN);
+    let burst = NonZeroU32::new(rate.burst.get().min(most)).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::with_period(period).expect("at least a nanosecond").allow_burst(burst);
     RateLimiter::direct_with_clock(quota, RuntimeClock(Instant::now()))
 }
@@ -94,7 +95,8 @@ mod tests {
 
     /// The seconds after which so many requests, made at once, have begun.
     async fn begins(per_second: f64, burst: u32, requests: usize) -> Vec<f64> {
-        let lane = Lane::new(Pace { rate: Some(Rate { per_second, burst }), ..Pace::unlimited(0) });
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        let lane = Lane::new(Pace { rate: Some(Rate { per_second, burst }), ..Pace::unlimited() });
         let start = Instant::now();
         let far = start + Duration::from_secs(1 << 30);
         let mut times = Vec::new();
