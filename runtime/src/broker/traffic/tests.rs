@@ -84,7 +84,7 @@ async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
             2,
             5.0,
             "the grant for https://api.example allows 0.1 requests per second (burst 2), and \
-             others were before this one until the time limit; make fewer, or raise its \
+             this one's turn would not come before the time limit; make fewer, or raise its \
              requests-per-second in connector.toml",
             0.0,
         ),
@@ -93,8 +93,8 @@ async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
             2,
             60.0,
             "the grant for https://api.example allows 0.1 requests per second (burst 2), and \
-             others were before this one for 3 s; make fewer, or raise its requests-per-second or \
-             queue-seconds in connector.toml",
+             this one's turn would not come within 3 s; make fewer, or raise its \
+             requests-per-second or queue-seconds in connector.toml",
             0.0,
         ),
         (
