@@ -26,11 +26,12 @@ pub(super) struct Lane {
     rate: Option<(Rate, Mutex<Limiter>)>,
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
+pub(super) type Limiter =
+    RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
 
 /// The runtime's clock, which tests can pause: the time since the limiter was made.
 #[derive(Clone)]
-struct RuntimeClock(Instant);
+pub(super) struct RuntimeClock(Instant);
 
 impl Clock for RuntimeClock {
     type Instant = Duration;
@@ -42,7 +43,7 @@ impl Clock for RuntimeClock {
 
 /// Somebody's turn at a rate. Kept until the request has all its places: what waited for one would
 /// otherwise go out with others, all at once.
-pub(super) struct Turn<'a>(#[expect(dead_code, reason = "held")] Option<MutexGuard<'a, Limiter>>);
+pub(super) type Turn<'a> = Option<MutexGuard<'a, Limiter>>;
 
 impl Lane {
     pub fn new(pace: Pace) -> Self {
@@ -64,7 +65,7 @@ impl Lane {
     /// Waits until the rate lets one more begin, or gives the limit, as soon as it is sure that it
     /// does not in time.
     pub async fn turn(&self, by: Instant) -> Result<Turn<'_>, Limit> {
-        let Some((rate, turn)) = &self.rate else { return Ok(Turn(None)) };
+        let Some((rate, turn)) = &self.rate else { return Ok(None) };
         let limiter = timeout_at(by, turn.lock()).await.map_err(|_| Limit::Rate(*rate))?;
         while let Err(refused) = limiter.check() {
             let now = limiter.clock().now();
@@ -74,7 +75,7 @@ impl Lane {
             }
             sleep_until(next).await;
         }
-        Ok(Turn(Some(limiter)))
+        Ok(Some(limiter))
     }
 }
 
