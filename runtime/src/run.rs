@@ -1,6 +1,6 @@
 //! Runs connectors: makes the rooms, connects them, and waits for the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Policy};
+use crate::broker::{self, Broker, MemoryStore, Policy, Traffic};
 use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
 use crate::events::{Component, Events};
@@ -103,7 +103,8 @@ async fn join_all(
         websocket_endpoint: platform.websocket_endpoint,
         token: platform.token,
     };
-    Member { id, loaded, link, keys, events }.join(&settings)?.run(shutdown).await;
+    let traffic = Traffic::default();
+    Member { id, loaded, link, keys, traffic, events }.join(&settings)?.run(shutdown).await;
     Ok(())
 }
 
@@ -130,6 +131,7 @@ async fn run_locally(
         Some(keys) => keys,
         None => keyfile::read_or_make(&data.join("keys"))?,
     };
+    let traffic = Traffic::default();
     let mut joined = JoinSet::new();
     for (id, loaded) in loaded {
         let link = LinkSettings {
@@ -137,7 +139,9 @@ async fn run_locally(
             websocket_endpoint: local.websocket_endpoint(),
             token: local.registration_token(),
         };
-        let member = Member { id, loaded, link, keys: Some(keys.clone()), events: events.clone() };
+        let keys = Some(keys.clone());
+        let (traffic, events) = (traffic.clone(), events.clone());
+        let member = Member { id, loaded, link, keys, traffic, events };
         joined.spawn(member.join(&settings)?.run(shutdown.clone()));
     }
     announce(&local)?;
@@ -247,6 +251,7 @@ struct Member {
     loaded: Loaded,
     link: LinkSettings,
     keys: Option<Arc<KeyPair>>,
+    traffic: Traffic,
     events: Events,
 }
 
@@ -259,13 +264,20 @@ struct Joined {
 
 impl Member {
     fn join(self, settings: &Settings) -> anyhow::Result<Joined> {
-        let Self { id, loaded, link, keys, events } = self;
+        let Self { id, loaded, link, keys, traffic, events } = self;
         let environment = &settings.environment;
         let manifest = loaded.manifest.clone();
         let configuration =
             configuration(&id, &manifest, &settings.fields, &settings.policy, environment)?;
         let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
-        let broker = Arc::new(Broker::new(component, settings.policy.clone(), events.clone()));
+        let broker = Arc::new(Broker::new(broker::Setup {
+            component,
+            policy: settings.policy.clone(),
+            credentials: BTreeMap::new(),
+            store: Arc::new(MemoryStore::default()),
+            traffic,
+            events: events.clone(),
+        }));
         let identity = identity(&id, &manifest, keys.as_deref(), environment);
         let (link, incoming, driver) = workspace::open(link, identity);
         let services =

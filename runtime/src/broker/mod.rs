@@ -4,63 +4,94 @@
 //! own connections, grants and credential.
 
 mod address;
+mod answer;
 mod backoff;
+mod credential;
 mod delivery;
 mod dial;
+mod failure;
 mod held;
 mod limits;
-mod oauth;
+mod order;
+mod payload;
 mod policy;
+mod pool;
 mod record;
+mod redirect;
 mod request;
 mod retry;
 mod sealed;
 #[cfg(test)]
 mod tests;
-mod token;
+mod traffic;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
-use tokio::time::{Instant, timeout_at};
+use http_body_util::BodyExt;
 
 use crate::events::{Component, Decision, Events};
+use answer::{Answer, Reading, Watched};
+use credential::{Credentials, Tools};
 use delivery::Door;
 use dial::{Resolve, SystemResolver};
-use oauth::{Bearer, OAuth};
-use record::{Tally, Teller};
+use order::{Order, Times};
+use record::{BodyTally, Tally, Teller};
+use redirect::Next;
 use request::Parsed;
 
+pub use answer::Streamed;
+pub use credential::{
+    Auth, CredentialError, CredentialSettings, DiskStore, Entry, EntryName, Lookup, MemoryStore,
+    OAuthClient, OnRefresh, Prepared, Signing, Source, Store, StoreError,
+};
 pub use held::Held;
 pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
-pub use oauth::{OAuthClient, OnRefresh};
-pub use policy::{Permit, Policy, PolicyError, Refusal};
+pub use payload::{Pieces, Upload};
+pub use policy::{
+    ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
+    Standing, Terms, is_special,
+};
 pub use request::{Error, Request, Response, Scope};
+pub use traffic::Traffic;
 
 /// Makes the requests of one connector.
 pub struct Broker {
     door: Arc<Door>,
-    oauth: Arc<OAuth>,
+    credentials: Credentials,
 }
 
-/// The only credential so far: the OAuth grant that the connector declares.
-const OAUTH: &str = "oauth";
+/// What a broker is made of.
+pub struct Setup {
+    /// The connector, as its records name it.
+    pub component: Component,
+    /// What it may reach.
+    pub policy: Policy,
+    /// Its credentials by name, beside the grant that it makes through the workspace.
+    pub credentials: BTreeMap<String, Prepared>,
+    /// Where their tokens are kept.
+    pub store: Arc<dyn Store>,
+    /// What it shares with the other connectors of the process.
+    pub traffic: Traffic,
+    /// Where its records go.
+    pub events: Events,
+}
 
 impl Broker {
-    /// A broker for that connector. It opens no connection before the first request.
-    pub fn new(connector: Component, policy: Policy, events: Events) -> Self {
-        Self::with_resolver(connector, policy, events, Arc::new(SystemResolver))
+    /// A broker for a connector. It opens no connection before the first request.
+    pub fn new(setup: Setup) -> Self {
+        Self::with_resolver(setup, Arc::new(SystemResolver))
     }
 
-    fn with_resolver(
-        connector: Component,
-        policy: Policy,
-        events: Events,
-        resolver: Arc<dyn Resolve>,
-    ) -> Self {
-        let door = Arc::new(Door::new(Teller::new(connector, events), Arc::new(policy), resolver));
-        Self { oauth: Arc::new(OAuth::new(door.clone())), door }
+    fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
+        let Setup { component, policy, credentials, store, traffic, events } = setup;
+        let connector = component.connector.clone();
+        let share = traffic.share(connector.clone());
+        let teller = Teller::new(component, events);
+        let door = Arc::new(Door::new(teller, Arc::new(policy), resolver, share));
+        let tools = Tools { sender: door.clone(), store, clock: Arc::new(SystemTime::now) };
+        Self { credentials: Credentials::new(connector, credentials, tools), door }
     }
 
     /// Begins to hold bodies for a guest: what it has handed over and not yet sent.
@@ -73,96 +104,118 @@ impl Broker {
     /// Dropping the future gives the request up; it may have been carried out.
     pub async fn send(&self, request: Request, scope: &Scope) -> Result<Response, Error> {
         let mut tally = self.door.tally(&request, scope);
-        let outcome = self.carry_out(request, scope, &mut tally).await;
-        let outcome = outcome.map_err(|error| error.map(|text| scope.vault.scrub(text)));
+        let outcome = self.carry_out(request, None, Reading::Whole, scope, &mut tally).await;
+        let outcome = match outcome {
+            Ok(answer) => answer.whole(ANSWER_BODY, self.hold()).await,
+            Err(error) => Err(error),
+        };
+        let outcome =
+            outcome.map_err(|error| error.map(|text| self.scrubbed(scope.vault.scrub(text))));
         tally.end(outcome.as_ref().map(|answer| answer.status));
         outcome
     }
 
-    /// parse → policy → credential → (limits → retry(send)) → scrub → answer
+    /// Makes a request whose body may still be on its way, and gives the answer as it comes. Its
+    /// record is left when the answer is over. Sent once, unless it was certainly not sent.
+    pub async fn open(
+        &self,
+        request: Request,
+        upload: Option<Upload>,
+        scope: &Scope,
+    ) -> Result<Streamed, Error> {
+        let mut tally = self.door.tally(&request, scope);
+        let outcome = self.carry_out(request, upload, Reading::Pieces, scope, &mut tally).await;
+        match outcome {
+            Ok(answer) => {
+                let Streamed { status, headers, body } = answer.streamed();
+                let body = Watched::new(body, BodyTally { tally, status }).boxed_unsync();
+                Ok(Streamed { status, headers, body })
+            }
+            Err(error) => {
+                let error = error.map(|text| self.scrubbed(scope.vault.scrub(text)));
+                tally.end(Err(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// parse, and then every hop: with redirects, where a grant allows any, each is a request like
+    /// the first.
     async fn carry_out(
         &self,
         request: Request,
+        upload: Option<Upload>,
+        reading: Reading,
         scope: &Scope,
         tally: &mut Tally,
-    ) -> Result<Response, Error> {
+    ) -> Result<Answer, Error> {
         sealed::check_address(&request.url, &scope.vault)?;
-        let mut request = Parsed::new(request)?;
-        let policy = self.door.policy();
-        let permit = policy.check(&request.url)?;
-        tally.permitted(Decision::Granted(permit.origin().into()));
-        let bearer = self.credential(&request, &permit)?;
-        if bearer.is_some() {
-            tally.credential(OAUTH);
+        let mut request = Parsed::new(request, upload)?;
+        let times = Times { until: request.until(scope), deadline: scope.deadline };
+        let mut hops = 0;
+        loop {
+            let (answer, most_hops) = self.hop(&request, reading, times, scope, tally).await?;
+            if hops >= most_hops {
+                return Ok(answer);
+            }
+            match redirect::next(&request, answer.status, &answer.headers, &scope.vault)? {
+                Next::Stay => return Ok(answer),
+                Next::Go(next) => request = *next,
+            }
+            tally.hop(&request.url, |text| self.scrubbed(text));
+            hops += 1;
         }
-        let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
-        let until = request.until(scope);
-        let mut answer = match bearer {
-            Some(bearer) => self.deliver_with(bearer, request, until, tally).await?,
-            None => self.door.deliver(&request, until, tally).await?,
-        };
+    }
+
+    /// policy → credential → limits → retry(send) → scrub → answer, and how many redirects the grant
+    /// lets a request follow.
+    async fn hop(
+        &self,
+        given: &Parsed,
+        reading: Reading,
+        times: Times,
+        scope: &Scope,
+        tally: &mut Tally,
+    ) -> Result<(Answer, u32), Error> {
+        let (policy, vault) = (self.door.policy(), &*scope.vault);
+        let permit = policy.check(&given.method, &given.url)?;
+        tally.permitted(decision(&permit));
+        let terms = permit.terms();
+        let (named, attached) = (given.credential.as_deref(), terms.credential.as_deref());
+        let credential = self.credentials.select(named, attached, given, &permit)?;
+        if let Some(credential) = &credential {
+            tally.credential(credential.name());
+        }
+        let mut request = given.clone();
+        order::apply(terms, &mut request)?;
+        let is_filled = sealed::fill_in(&mut request, &permit, policy, vault)?;
+        // What has secrets to be taken out is read whole.
+        let has_secrets = !vault.is_empty() || credential.is_some();
+        let reading = if has_secrets { Reading::Whole } else { reading };
+        let order = Order::new(&request, &permit, credential.as_deref(), vault, times, reading);
+        let mut answer = self.door.deliver(&order, tally).await?;
         if is_filled {
             sealed::check_encoding(&answer, permit.origin())?;
         }
-        sealed::scrub(&mut answer, |bytes| scope.vault.scrub_answer(bytes));
-        sealed::scrub(&mut answer, |bytes| self.oauth.scrub(bytes));
-        Ok(answer)
+        sealed::scrub(&mut answer, |bytes| vault.scrub_answer(bytes));
+        sealed::scrub(&mut answer, |bytes| self.credentials.scrub(bytes));
+        Ok((answer, terms.redirects))
     }
 
-    /// Sends a request with a token, and once more where the token was refused.
-    async fn deliver_with(
-        &self,
-        bearer: Bearer,
-        mut request: Parsed,
-        until: Instant,
-        tally: &mut Tally,
-    ) -> Result<Response, Error> {
-        request.headers.insert(AUTHORIZATION, bearer.header()?);
-        // A token in a compressed answer would not be found.
-        request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let answer = self.door.deliver(&request, until, tally).await?;
-        if answer.status != 401 {
-            return Ok(answer);
+    /// A text without the values and tokens of credentials.
+    fn scrubbed(&self, text: String) -> String {
+        match self.credentials.scrub(text.as_bytes()) {
+            Some(clean) => String::from_utf8_lossy(&clean).into_owned(),
+            None => text,
         }
-        // The server refused the token and so did nothing: a POST may be sent again, too. Once: a
-        // second 401 is the answer.
-        let Some(fresh) = self.renew(&bearer, until).await? else { return Ok(answer) };
-        request.headers.insert(AUTHORIZATION, fresh.header()?);
-        self.door.deliver(&request, until, tally).await
-    }
-
-    fn credential(&self, request: &Parsed, permit: &Permit) -> Result<Option<Bearer>, Error> {
-        let Some(name) = &request.credential else { return Ok(None) };
-        if name != OAUTH {
-            let text =
-                format!("there is no credential {:?}; the only one is {OAUTH:?}", short(name));
-            return Err(Error::Credential(text));
-        }
-        if request.headers.contains_key(AUTHORIZATION) {
-            let text =
-                "the request has both a credential and a header authorization; leave one out";
-            return Err(Error::InvalidRequest(text.into()));
-        }
-        if !permit.carries_secrets(&request.url) {
-            let text = format!(
-                "a token is not sent to {} over plain http, where anyone can read it; use https",
-                permit.origin()
-            );
-            return Err(Error::Credential(text));
-        }
-        self.oauth.bearer().map(Some)
-    }
-
-    async fn renew(&self, failed: &Bearer, until: Instant) -> Result<Option<Bearer>, Error> {
-        timeout_at(until, self.oauth.renew(failed)).await.unwrap_or_else(|_| {
-            let text = "the OAuth token was refused, and no new one came within the time limit";
-            Err(Error::Timeout(text.into()))
-        })
     }
 }
 
-fn short(name: &str) -> String {
-    name.chars().take(60).collect()
+fn decision(permit: &Permit) -> Decision {
+    match permit.would_refuse() {
+        None => Decision::Granted(permit.grant_id().clone()),
+        Some(refusal) => Decision::Reported(refusal.to_string().into()),
+    }
 }
 
 impl From<Refusal> for Error {

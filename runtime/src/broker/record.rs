@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::answer::Watch;
 use super::limits::{ATTEMPTS_TOLD, HOPS_TOLD, REFUSALS_TOLD, URL_BYTES};
 use super::request::{Error, Request, Scope};
 use crate::events::{
@@ -32,6 +33,22 @@ pub(super) struct Tally {
     teller: Arc<Teller>,
     vault: Arc<Vault>,
     watched: Option<Watched>,
+}
+
+/// Counts along with the body of an answer, and ends with it.
+pub(super) struct BodyTally {
+    pub tally: Tally,
+    pub status: u16,
+}
+
+impl Watch for BodyTally {
+    fn piece(&mut self, bytes: usize) {
+        self.tally.received(bytes);
+    }
+
+    fn end(self, outcome: Result<(), &Error>) {
+        self.tally.end(outcome.map(|()| self.status));
+    }
 }
 
 /// What is written down where somebody watches.
@@ -296,7 +313,7 @@ impl From<&Error> for Outcome {
             Error::InvalidRequest(_) => "invalid-request",
             Error::Denied(_) => "denied",
             Error::Dns(_) => "dns",
-            Error::Connect(_) => "connect",
+            Error::Connect(_) | Error::ConnectTimeout(_) => "connect",
             Error::Timeout(_) => "timeout",
             Error::Interrupted(_) => "interrupted",
             Error::Limit(_) => "limit",

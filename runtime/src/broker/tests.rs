@@ -3,6 +3,7 @@
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
 mod destinations;
+mod faults;
 mod guard;
 mod network;
 mod oauth;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
@@ -56,6 +57,17 @@ fn names(answers: &[&[&str]]) -> Names {
 /// An address that is public to the guard and that no machine has: its block is not given out.
 const NOWHERE: &str = "2d00::1";
 
+fn setup(policy: Policy, events: Events) -> Setup {
+    Setup {
+        component: "test".into(),
+        policy,
+        credentials: BTreeMap::new(),
+        store: Arc::new(MemoryStore::default()),
+        traffic: Traffic::default(),
+        events,
+    }
+}
+
 struct Scene {
     server: Arc<Server>,
     broker: Broker,
@@ -81,7 +93,7 @@ impl Scene {
         let policy = Policy::parse(&owned(allow), &owned(private)).expect("grants");
         let events = Events::default();
         let records = events.watch();
-        let broker = Broker::with_resolver("test".into(), policy, events, Arc::new(names));
+        let broker = Broker::with_resolver(setup(policy, events), Arc::new(names));
         Self { server, broker, vault: Arc::default(), records }
     }
 
@@ -161,6 +173,14 @@ async fn a_redirect_is_an_answer() {
     assert_eq!(scene.server.reads(), 1);
 }
 
+/// A refusal that ends with a flag, and the lines of connector.toml that follow it.
+fn in_full(text: &str) -> String {
+    let mut words = text.rsplitn(3, ' ');
+    let origin = words.next().expect("an origin");
+    let key = if words.next() == Some("--allow-private") { " private = true" } else { "" };
+    format!("{text}, or in connector.toml: [[grant]] origin = \"{origin}\"{key}")
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_opens_no_connection_and_leaves_a_record() {
     let server = Server::start(Box::new(|_| Step::Hang)).await;
@@ -189,6 +209,7 @@ async fn a_refused_request_opens_no_connection_and_leaves_a_record() {
             ),
         ),
     ] {
+        let text = in_full(&text);
         assert_eq!(scene.get(&url).await.unwrap_err(), Error::Denied(text.clone()));
         let record = scene.record();
         assert_eq!((record.status, record.error), (None, Some(text)));
@@ -296,9 +317,10 @@ async fn a_connection_dropped_before_it_is_read_costs_a_get_nothing_and_a_post_a
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_not_sent_is_sent_again_whatever_its_method() {
     let mut scene = Scene::scripted([]).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let origin = format!("http://127.0.0.1:{}", listener.local_addr().expect("an address").port());
-    drop(listener);
+    // Bound, so that no other test gets its port, and not listened to.
+    let closed = TcpSocket::new_v4().expect("a socket");
+    closed.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let origin = format!("http://127.0.0.1:{}", closed.local_addr().expect("an address").port());
     scene = Scene::with(scene.server, &[], &[&origin], Names::default());
     let request = Request { url: origin.clone(), ..scene.request("POST") };
     let error = scene.send(request).await.unwrap_err();

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use super::trace::{self, Called, Trace};
-use crate::broker::Broker;
+use crate::broker::{self, Broker, MemoryStore, Traffic};
 use crate::connector::{self, Connector, Context, Engine, Loaded, Services, limits};
 use crate::dispatch::target;
 use crate::events::{Component, Events};
@@ -35,7 +35,14 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let recording = recording.transpose()?;
     let trace = args.trace.then(|| Trace::begin(&events));
     let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
-    let broker = Arc::new(Broker::new(component.clone(), policy, events.clone()));
+    let broker = Arc::new(Broker::new(broker::Setup {
+        component: component.clone(),
+        policy,
+        credentials: BTreeMap::new(),
+        store: Arc::new(MemoryStore::default()),
+        traffic: Traffic::default(),
+        events: events.clone(),
+    }));
     Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)
         .configure(&configuration);
     let services = Services { broker, workspace: Arc::new(NoWorkspace) };
