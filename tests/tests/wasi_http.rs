@@ -97,7 +97,7 @@ async fn what_is_no_request_is_refused_with_its_code() {
         (json!({"scheme": "ftp"}), "handle", protocol),
         (json!({"scheme": "ws"}), "handle", protocol),
         (json!({"path": null}), "handle", protocol),
-        (json!({"authority": ""}), "handle", invalid),
+        (json!({"authority": ""}), "refused", "authority"),
         (json!({"authority": null}), "handle", invalid),
         (json!({"authority": "127.0.0.1:99999"}), "error", invalid),
         (json!({"authority": "127.0.0.1:0"}), "error", invalid),
@@ -205,8 +205,10 @@ async fn a_time_limit_of_nothing_or_of_centuries_is_no_reason_to_crash() {
 
 #[tokio::test]
 async fn a_connection_that_fails_has_a_code_that_says_how() {
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let gone = gone.local_addr().expect("a bound socket has an address");
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("a bound socket has an address")
+    };
     let plain = mirror();
     let nonsense = RawApi::start("HTTP/9.9 200 Hm\r\n\r\n", Then::Close).await;
     let cut = RawApi::start("HTTP/1.1 200 OK\r\nconte", Then::Close).await;
@@ -409,7 +411,8 @@ async fn answers_are_told_in_the_order_in_which_they_come() {
         "paths": ["/slow", "/fast", "/slower"],
         "then": "/open",
     });
-    let order = scene.query(&["race"], pages).await;
+    let answer = scene.query(&["race"], pages).await;
+    let order = &answer["race"];
     assert_eq!(order[0], json!({"path": "/fast", "outcome": "Ok(201)"}), "{order}");
     assert_eq!(order.as_array().map(Vec::len), Some(3), "{order}");
 }
