@@ -126,7 +126,8 @@ pub async fn within<T>(what: &str, log: &Log, future: impl Future<Output = T>) -
     within_time(PATIENCE, what, log, future).await
 }
 
-async fn within_time<T>(
+/// Waits so long for something, then panics with what the process printed.
+pub async fn within_time<T>(
     limit: Duration,
     what: &str,
     log: &Log,
