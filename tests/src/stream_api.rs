@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Query, Request};
 use axum::http::header::CONTENT_LENGTH;
 use axum::response::Json;
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
@@ -20,13 +20,14 @@ use crate::server::Server;
 const ROUND: usize = 65_521;
 
 /// A running streaming API. `GET /bytes?bytes=N` gives so many bytes, `POST /bytes` takes any number
-/// and tells how many came, and whether they were the right ones.
+/// and tells how many came, and whether they were the right ones. `POST /echo` gives back what comes
+/// as it comes.
 pub struct StreamApi(Server);
 
 impl StreamApi {
     /// Starts one at a free port.
     pub fn start() -> Self {
-        let router = Router::new().route("/bytes", get(give).post(take));
+        let router = Router::new().route("/bytes", get(give).post(take)).route("/echo", post(echo));
         Self(Server::start(router))
     }
 
@@ -49,6 +50,10 @@ struct Wanted {
 
 async fn give(Query(wanted): Query<Wanted>) -> Body {
     Body::from_stream(pattern(wanted.bytes))
+}
+
+async fn echo(request: Request) -> Body {
+    Body::from_stream(request.into_body().into_data_stream())
 }
 
 async fn take(request: Request) -> Json<Value> {

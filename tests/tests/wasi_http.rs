@@ -120,6 +120,8 @@ async fn what_is_no_request_is_refused_with_its_code() {
         assert!(told.starts_with(code), "{different}: {answer}");
     }
     assert_eq!(api.received().len(), 0);
+    // A guest can be wrong without end, and a log cannot take it.
+    assert!(!scene.process.log().holds("http request error"), "{}", scene.process.log());
 }
 
 #[tokio::test]
@@ -416,6 +418,15 @@ async fn answers_are_told_in_the_order_in_which_they_come() {
     let order = &answer["race"];
     assert_eq!(order[0], json!({"path": "/fast", "outcome": "Ok(201)"}), "{order}");
     assert_eq!(order.as_array().map(Vec::len), Some(3), "{order}");
+}
+
+#[tokio::test]
+async fn an_answer_can_begin_before_its_request_is_over() {
+    let api = StreamApi::start();
+    let scene = outbound(&[&api.origin()]).await;
+    let lines = json!({"authority": api.address().to_string(), "path": "/echo", "bytes": 3});
+    let answer = scene.query(&["converse"], lines).await;
+    assert_eq!(answer, json!({"lines": ["hello", "line 1", "line 2"]}));
 }
 
 /// Moves so many bytes in each direction and both, and looks at the memory that this took.

@@ -108,6 +108,11 @@ impl Outbound {
         Ok(stream::download(&transfer))
     }
 
+    /// writes a line, waits for its echo, and writes the next one
+    pub async fn converse(&self, transfer: Transfer) -> Result<Value> {
+        Ok(stream::converse(&transfer))
+    }
+
     /// sends what it reads while it reads
     pub async fn pipe(&self, transfer: Transfer) -> Result<Value> {
         Ok(stream::pipe(&transfer))

@@ -85,6 +85,43 @@ pub fn pipe(transfer: &Transfer) -> Value {
     Value::Object(seen)
 }
 
+/// POSTs line after line in one request, each after the echo of the one before.
+pub fn converse(transfer: &Transfer) -> Value {
+    let (future, body) = match post(transfer) {
+        Ok(begun) => begun,
+        Err(refused) => return refused,
+    };
+    let sink = body.write().expect("the stream is asked for once");
+    let mut outcome = write_all(&sink, b"hello\n").map_err(|error| shown(&error));
+    // The answer begins while the request is not over.
+    let response = match arrived(&future) {
+        Ok(response) => response,
+        Err(code) => return json!({"error": code}),
+    };
+    let incoming = response.consume().expect("the body is taken once");
+    let source = incoming.stream().expect("the stream is taken once");
+    let mut lines = Vec::new();
+    while outcome.is_ok() && (lines.len() as u64) < transfer.bytes {
+        outcome = read_line(&source).map(|line| lines.push(line));
+        let next = format!("line {}\n", lines.len());
+        outcome =
+            outcome.and_then(|()| write_all(&sink, next.as_bytes()).map_err(|error| shown(&error)));
+    }
+    drop(sink);
+    let mut seen = Map::new();
+    finish(outcome, body, &mut seen);
+    seen.insert("lines".into(), json!(lines));
+    Value::Object(seen)
+}
+
+fn read_line(source: &InputStream) -> Result<String, String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        line.extend(source.blocking_read(1).map_err(|error| shown(&error))?);
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
 fn post(transfer: &Transfer) -> Result<(FutureIncomingResponse, OutgoingBody), Value> {
     let headers = Fields::new();
     if transfer.declared {
