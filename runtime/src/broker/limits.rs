@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Bytes of a URL. Servers refuse longer ones (8 kB is common); twice that is no one's need.
-pub(super) const URL_BYTES: usize = 16 * 1024;
+pub const URL_BYTES: usize = 16 * 1024;
 
 /// Characters of a name: what DNS can hold (RFC 1035).
 pub(super) const NAME: usize = 253;
@@ -12,10 +12,10 @@ pub(super) const NAME: usize = 253;
 pub(super) const NAME_PART: usize = 63;
 
 /// Fields in a request. Servers stop at about 100.
-pub(super) const HEADERS: usize = 100;
+pub const HEADERS: usize = 100;
 
 /// Bytes of all names and values of a request. Servers stop at 8 to 64 kB.
-pub(super) const HEADER_BYTES: usize = 64 * 1024;
+pub const HEADER_BYTES: usize = 64 * 1024;
 
 /// Bytes of an idempotency key. APIs that have one stop at 255.
 pub(super) const IDEMPOTENCY_KEY_BYTES: usize = 255;

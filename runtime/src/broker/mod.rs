@@ -47,13 +47,13 @@ pub use credential::{
     OAuthClient, OnRefresh, Prepared, Signing, Source, Store, StoreError,
 };
 pub use held::Held;
-pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
+pub use limits::{ANSWER_BODY, HEADER_BYTES, HEADERS, HELD, REQUEST_BODY, URL_BYTES};
 pub use payload::{Pieces, Upload};
 pub use policy::{
     ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
     Standing, Terms, is_special,
 };
-pub use request::{Error, Request, Response, Scope};
+pub use request::{Error, Request, Response, Scope, is_url};
 pub use traffic::Traffic;
 
 /// Makes the requests of one connector.
