@@ -2,8 +2,10 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod credentials;
 mod destinations;
 mod faults;
+mod grants;
 mod guard;
 mod network;
 mod oauth;

@@ -258,46 +258,72 @@ impl Grant {
     }
 
     async fn renew(&self, recipe: &Recipe, refused: Option<Bearer>) -> Result<Bearer, Error> {
-        let held = self.state.lock().held(recipe);
-        match self.obtain(recipe, held.as_ref(), refused.as_ref()).await {
-            Ok(tokens) => Ok(self.adopt(recipe, held.as_ref(), tokens, refused.is_some())),
-            Err(error) => Err(self.remember(recipe, held.as_ref(), error, refused)),
+        match self.obtain(recipe, refused.as_ref()).await {
+            Ok(bearer) => Ok(bearer),
+            Err((held, error)) => Err(self.remember(recipe, held.as_ref(), error, refused)),
         }
     }
 
+    /// A token from another process, or else from the endpoint. An error comes with the tokens that
+    /// it is about.
     async fn obtain(
         &self,
         recipe: &Recipe,
-        held: Option<&Tokens>,
         refused: Option<&Bearer>,
-    ) -> Result<Tokens, TokenError> {
-        let is_good = |tokens: &Tokens| {
-            tokens.age(Instant::now()) == Age::Good && refused.is_none_or(|one| !one.is(tokens))
-        };
-        let news = match self.news(recipe).await {
-            Some(news) if is_good(&news) => return Ok(news),
-            news => news,
-        };
-        let with = recipe.refresh_token(news.as_ref().or(held));
-        let error = match self.ask(recipe, with.as_ref()).await {
-            Err(error @ TokenError::Refused { .. }) if with.is_some() => error,
-            outcome => return outcome,
-        };
+    ) -> Result<Bearer, (Option<Tokens>, TokenError)> {
+        let loaded = self.catch_up(recipe).await;
+        let mut held = self.held(recipe);
+        if loaded.is_ok()
+            && let Some(bearer) = self.is_good(held.as_ref(), refused)
+        {
+            return Ok(bearer);
+        }
+        // Asked with a refresh token that was exchanged long ago, a server ends the whole grant.
+        if let Err(error) = loaded
+            && held.is_none()
+            && recipe.refresh_token(None).is_some()
+        {
+            return Err((held, error.into()));
+        }
+        let mut outcome = self.ask(recipe, held.as_ref()).await;
         // Another process may have exchanged the refresh token a moment before us.
-        match self.news(recipe).await {
-            Some(news) if is_good(&news) => Ok(news),
-            Some(news) if news.refresh.is_some() => self.ask(recipe, news.refresh.as_ref()).await,
-            _ => Err(error),
+        if matches!(outcome, Err(TokenError::Refused { .. }))
+            && self.catch_up(recipe).await == Ok(true)
+        {
+            held = self.held(recipe);
+            if let Some(bearer) = self.is_good(held.as_ref(), refused) {
+                return Ok(bearer);
+            }
+            outcome = self.ask(recipe, held.as_ref()).await;
+        }
+        match outcome {
+            Ok(tokens) => Ok(self.adopt(recipe, held.as_ref(), tokens, refused.is_some())),
+            Err(error) => Err((held, error)),
         }
     }
 
+    fn held(&self, recipe: &Recipe) -> Option<Tokens> {
+        let state = self.state.lock();
+        state.tokens.clone().filter(|_| state.is_of(recipe))
+    }
+
+    /// The token in hand where another process brought it and it is as good as a new one.
+    fn is_good(&self, held: Option<&Tokens>, refused: Option<&Bearer>) -> Option<Bearer> {
+        let tokens = held.filter(|tokens| tokens.age(Instant::now()) == Age::Good)?;
+        let state = &mut *self.state.lock();
+        let is_refused =
+            [refused, state.spent.as_ref()].into_iter().flatten().any(|one| one.is(tokens));
+        if is_refused {
+            return None;
+        }
+        state.failure = None;
+        Some(tokens.bearer())
+    }
+
     /// Asks the endpoint, and saves what it gives.
-    async fn ask(
-        &self,
-        recipe: &Recipe,
-        with: Option<&SecretString>,
-    ) -> Result<Tokens, TokenError> {
-        let request = recipe.request(with, (self.tools.clock)())?;
+    async fn ask(&self, recipe: &Recipe, held: Option<&Tokens>) -> Result<Tokens, TokenError> {
+        let with = recipe.refresh_token(held);
+        let request = recipe.request(with.as_ref(), (self.tools.clock)())?;
         let answer = self.tools.sender.send(request).await?;
         let mut answer = read_answer(&answer, (self.tools.clock)())?;
         match with {
@@ -341,36 +367,33 @@ impl Grant {
         });
     }
 
-    /// Tokens that another process has saved since we looked.
-    async fn news(&self, recipe: &Recipe) -> Option<Tokens> {
+    /// Takes tokens into use that another process has saved since we looked. Gives whether there
+    /// were any.
+    async fn catch_up(&self, recipe: &Recipe) -> Result<bool, Error> {
         if recipe.keeper().is_some() {
-            return None;
+            return Ok(false);
         }
         let loaded = timeout(SAVE_TOKEN, self.tools.store.load(&self.name)).await;
         let problem = match loaded {
-            Ok(Ok(entry)) => return self.unseen(recipe, entry?),
+            Ok(Ok(entry)) => return Ok(entry.is_some_and(|entry| self.take_in(recipe, entry))),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it takes too long".to_owned(),
         };
-        tracing::warn!(
-            connector = &*self.name.connector,
-            credential = &*self.name.credential,
-            "the saved tokens cannot be read: {problem}"
-        );
-        None
+        let name = &self.name.credential;
+        let text = format!("the saved tokens of the credential {name:?} cannot be read: {problem}");
+        Err(Error::Credential(text))
     }
 
-    fn unseen(&self, recipe: &Recipe, entry: Entry) -> Option<Tokens> {
-        let mut state = self.state.lock();
-        let is_known = state
-            .seen
-            .as_ref()
-            .is_some_and(|seen| seen.expose_secret() == entry.access.expose_secret());
-        if is_known || entry.identity != recipe.identity {
-            return None;
+    fn take_in(&self, recipe: &Recipe, entry: Entry) -> bool {
+        let state = &mut *self.state.lock();
+        let access = entry.access.expose_secret();
+        let is_known = state.seen.as_ref().is_some_and(|seen| seen.expose_secret() == access);
+        if is_known || entry.identity != recipe.identity || !state.is_of(recipe) {
+            return false;
         }
         state.seen = Some(entry.access.clone());
-        Some(self.tokens(entry))
+        state.replace(self.tokens(entry));
+        true
     }
 
     /// Takes new tokens into use, unless the configuration brought others in the meantime.
@@ -392,8 +415,7 @@ impl Grant {
             state.forced = Some((Instant::now(), state.next_forced()));
         }
         let bearer = new.bearer();
-        state.previous =
-            state.tokens.replace(new).map(|old| old.scrubber).or(state.previous.take());
+        state.replace(new);
         state.failure = None;
         state.spent = None;
         bearer
@@ -413,12 +435,12 @@ impl Grant {
         if state.is_of(recipe) && same_access(state.tokens.as_ref(), held) {
             if failure.is_dead {
                 state.spent = refused;
-                tracing::warn!(
-                    connector = &*self.name.connector,
-                    credential = &*self.name.credential,
-                    "{told}"
-                );
             }
+            tracing::warn!(
+                connector = &*self.name.connector,
+                credential = &*self.name.credential,
+                "no new token: {told}"
+            );
             state.failure = Some(failure);
         }
         told
@@ -472,8 +494,9 @@ impl State {
         self.recipe.as_ref().is_some_and(|own| own.identity == recipe.identity)
     }
 
-    fn held(&self, recipe: &Recipe) -> Option<Tokens> {
-        self.tokens.clone().filter(|_| self.is_of(recipe))
+    fn replace(&mut self, new: Tokens) {
+        self.previous = self.previous();
+        self.tokens = Some(new);
     }
 
     /// The token in hand, where it can be sent.

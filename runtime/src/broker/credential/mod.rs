@@ -29,6 +29,7 @@ use self::dress::{add_bearer, add_fixed, conflict, pair, undressed};
 use self::grant::Grant;
 use self::recipe::Recipe;
 use self::settings::{AwsKeys, Kind, OAUTH, Origins};
+use self::source::Value;
 use self::tokens::{Bearer, TOKEN_MARK};
 use self::workspace::Workspace;
 use super::policy::Permit;
@@ -151,6 +152,7 @@ impl Credentials {
         let mut problems: Vec<_> =
             self.by_name.values().flat_map(|one| one.grant.problems()).collect();
         // Two names may stand for one grant.
+        problems.sort();
         problems.dedup();
         problems
     }
@@ -170,6 +172,15 @@ impl Credential {
     /// Its name in the settings.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The fields of the configuration that go to the API itself, and so only where they may.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.kind
+            .values()
+            .into_iter()
+            .filter(|_| !matches!(self.kind, Kind::Token(_)))
+            .filter_map(Value::field)
     }
 
     /// A copy of the request with the credential in it, for one attempt. Waits for a token where

@@ -189,7 +189,7 @@ impl Prepared {
     /// The fields of the connector's configuration that it takes values from. The connector must
     /// declare each of them as a secret.
     pub fn fields(&self) -> BTreeSet<&str> {
-        self.values().into_iter().filter_map(Value::field).collect()
+        self.kind.values().into_iter().filter_map(Value::field).collect()
     }
 
     /// The parts that nobody may see, as far as they are known.
@@ -202,13 +202,15 @@ impl Prepared {
             ) => vec![&client.id],
             _ => Vec::new(),
         };
-        let values = self.values().into_iter();
+        let values = self.kind.values().into_iter();
         let is_secret = move |value: &&Value| !public.iter().any(|one| std::ptr::eq(*one, *value));
         values.filter(is_secret).filter_map(Value::known)
     }
+}
 
-    fn values(&self) -> Vec<&Value> {
-        match &self.kind {
+impl Kind {
+    pub fn values(&self) -> Vec<&Value> {
+        match self {
             Kind::Bearer(value) | Kind::Header { value, .. } | Kind::Query { value, .. } => {
                 vec![value]
             }
@@ -421,6 +423,7 @@ fn filled(key: &str, text: &str) -> Result<String, String> {
 
 /// Fields that say how a message is to be read, or for whom it is.
 const NO_CREDENTIALS: &[&str] = &[
+    "accept-encoding",
     "connection",
     "content-length",
     "content-type",
@@ -429,6 +432,7 @@ const NO_CREDENTIALS: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
 ];
 
 fn header(name: &str) -> Result<HeaderName, String> {
