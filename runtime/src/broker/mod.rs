@@ -37,7 +37,7 @@ pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
 pub use oauth::{OAuthClient, OnRefresh};
 pub use policy::{
     ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
-    Standing, Terms, is_special,
+    Standing, Terms, check_origin, covers, is_special,
 };
 pub use request::{Error, Request, Response, Scope};
 

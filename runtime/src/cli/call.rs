@@ -8,25 +8,24 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use crate::broker::Broker;
-use crate::connector::{self, Connector, Context, Engine, Loaded, Services, limits};
+use crate::connector::{self, Connector, Context, Engine, Services, limits};
 use crate::dispatch::target;
 use crate::events::Events;
 use crate::oauth::Authorization;
-use crate::run::{cache, configuration, connector_id};
+use crate::run::{ConnectorSettings, cache, tell_mode};
 use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
 
 pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::Result<()> {
     let arguments = arguments(args.arguments)?;
-    let limits = args.connector.limits();
-    let policy = args.connector.policy()?;
-    let loaded =
-        Loaded::from_file(&args.file, &Engine::new()?, cache(&environment), limits.memory).await?;
+    let settings = args.connector.settings(std::slice::from_ref(&args.file))?.remove(0);
+    let loaded = settings.load(&Engine::new()?, cache(&environment)).await?;
     let manifest = loaded.manifest.clone();
-    let id = connector_id(&manifest, &environment);
-    let fields = args.connector.fields();
-    settings::check_assignments(&fields.values, &[(&id, &manifest)])?;
-    let configuration = configuration(&id, &manifest, &fields, &policy, &environment)?;
+    let id = settings.id(&manifest, &environment);
+    settings::check_assignments(&settings.fields.values, &[(&id, &manifest)])?;
+    let configuration = settings.configuration(&id, &manifest, &environment)?;
+    let ConnectorSettings { policy, limits, .. } = settings;
+    tell_mode(&id, &policy);
     let events = Events::default();
     let broker = Arc::new(Broker::new(id.clone(), policy, events.clone()));
     Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)

@@ -13,12 +13,9 @@ use crate::settings::Environment;
 
 pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Result<()> {
     let settings = Settings {
-        files: args.files,
+        connectors: args.connector.settings(&args.files)?,
         environment,
-        policy: args.connector.policy()?,
-        limits: args.connector.limits(),
         grace: Duration::from_secs(args.shutdown_timeout),
-        fields: args.connector.fields(),
         listen: args.local.listen,
         data: args.local.data,
     };
