@@ -51,7 +51,7 @@ pub use limits::{ANSWER_BODY, HEADER_BYTES, HEADERS, HELD, REQUEST_BODY, URL_BYT
 pub use payload::{Pieces, Upload};
 pub use policy::{
     ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
-    Standing, Terms, is_special,
+    Standing, Terms, check_origin, covers, is_special,
 };
 pub use request::{Error, Request, Response, Scope, is_url};
 pub use traffic::Traffic;

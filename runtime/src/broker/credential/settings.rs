@@ -192,6 +192,11 @@ impl Prepared {
         self.kind.values().into_iter().filter_map(Value::field).collect()
     }
 
+    /// Whether it has tokens that are worth keeping.
+    pub fn has_tokens(&self) -> bool {
+        matches!(self.kind, Kind::Token(_))
+    }
+
     /// The parts that nobody may see, as far as they are known.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         let public: Vec<_> = match &self.kind {

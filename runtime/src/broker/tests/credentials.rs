@@ -204,8 +204,8 @@ async fn a_credential_goes_only_where_it_is_bound_and_never_in_the_clear() {
     let clear = "the credential \"NAME\" is not sent to ORIGIN over plain http, where anyone can \
         read it; use https, \
                      or, where that is a host of your own network, --allow-private \
-                     http://x.api.example, or in connector.toml: [[grant]] origin = \
-                     \"http://x.api.example\" private = true";
+                     ORIGIN, or in connector.toml: [[grant]] origin = \
+                     \"ORIGIN\" private = true";
     for (name, origin, expected) in [
         ("api", "https://x.api.example", None),
         ("api", "http://127.0.0.1", None),
