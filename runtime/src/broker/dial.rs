@@ -122,7 +122,7 @@ impl Guard {
     async fn dial(&self, uri: &Uri) -> Result<TcpStream, DialError> {
         let url = Url::parse(&uri.to_string())
             .map_err(|error| DialError::Connect(format!("{uri} is no URL: {error}")))?;
-        let permit = self.policy.check(&url)?;
+        let permit = self.policy.check_origin(&url)?;
         let addresses = self.addresses(&url).await?;
         // All of them, not only the one that is dialled: an answer that mixes public and private
         // addresses is an attack or a mistake, and luck must not decide which.

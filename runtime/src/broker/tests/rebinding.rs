@@ -127,7 +127,7 @@ impl Rebinding {
         });
         let allow = ["http://*".into(), "http://*:8080".into()];
         let policy = Policy::parse(&allow, &[]).expect("grants");
-        let broker = Broker::with_resolver("test".into(), policy, Events::default(), dns.clone());
+        let broker = Broker::with_resolver(setup(policy, Events::default()), dns.clone());
         Self { server, zone, dns, broker, _dns_server: dns_server }
     }
 
