@@ -19,6 +19,7 @@ mod record;
 mod request;
 mod retry;
 mod sealed;
+mod sealed_body;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -44,8 +44,8 @@ impl FillStream {
         self.fill(text.slice(..kept), may_carry)
     }
 
-    /// The rest, after the last piece. It holds no placeholder.
-    pub fn finish(mut self) -> Result<Bytes, FillError<std::convert::Infallible>> {
+    /// The rest, after the last piece: less than a placeholder.
+    pub fn finish<E>(&mut self) -> Result<Bytes, FillError<E>> {
         let rest = self.held.split().freeze();
         self.fill(rest, |_| Ok(()))
     }
@@ -65,7 +65,7 @@ impl FillStream {
             may_carry(field).map_err(FillError::Refused)?;
             filled.extend_from_slice(&text[from..place.start]);
             from = place.end;
-            self.spelling.write(self.vault.value(field).unwrap_or_default(), &mut filled);
+            self.spelling.write(self.vault.exposed(field).unwrap_or_default(), &mut filled);
             // Checked on the way: a body of nothing but placeholders could become gigabytes.
             if filled.len() as u64 > self.left {
                 return Err(FillError::TooLong);
@@ -111,7 +111,7 @@ mod tests {
             let piece = stream.push(Bytes::copy_from_slice(piece), |_| Ok::<_, ()>(()));
             filled.extend_from_slice(&piece.expect("a filled piece"));
         }
-        filled.extend_from_slice(&stream.finish().expect("a filled rest"));
+        filled.extend_from_slice(&stream.finish::<()>().expect("a filled rest"));
         filled
     }
 
@@ -163,7 +163,7 @@ mod tests {
         }
         let mut stream = vault.fill_stream(Spelling::Raw, 3);
         assert_eq!(stream.push("abcal".into(), |_| Ok::<_, ()>(())), Ok("abc".into()));
-        assert_eq!(stream.finish(), Err(FillError::TooLong));
+        assert_eq!(stream.finish::<()>(), Err(FillError::TooLong));
     }
 
     #[test]

@@ -78,11 +78,21 @@ impl Vault {
         self.secrets.is_empty()
     }
 
+    /// The fields that are secret and set.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.secrets.keys().map(String::as_str)
+    }
+
     /// What the guest reads of a secret field. None where the field is none, or not set.
     pub fn visible(&self, key: &str) -> Option<&str> {
         let secret = self.secrets.get(key)?;
         let value = || secret.value.expose_secret();
         Some(if secret.is_revealed { value() } else { &secret.placeholder })
+    }
+
+    /// The value of a secret field. None where the field is none, or not set.
+    pub(crate) fn value(&self, key: &str) -> Option<&SecretString> {
+        self.secrets.get(key).map(|secret| &secret.value)
     }
 
     /// The fields whose placeholders are in there, in order.
@@ -92,11 +102,11 @@ impl Vault {
 
     /// Puts the secrets in the place of their placeholders. None where there are no placeholders.
     pub fn fill(&self, bytes: &[u8], spelling: Spelling, limit: usize) -> Option<Filled> {
-        self.finder.fill(bytes, spelling, limit, |key| self.value(key))
+        self.finder.fill(bytes, spelling, limit, |key| self.exposed(key))
     }
 
-    fn value(&self, key: &str) -> Option<&str> {
-        self.secrets.get(key).map(|one| one.value.expose_secret())
+    fn exposed(&self, key: &str) -> Option<&str> {
+        self.value(key).map(ExposeSecret::expose_secret)
     }
 
     /// Puts the secrets in the place of their placeholders in a body that comes in pieces, up to that
@@ -109,6 +119,11 @@ impl Vault {
     /// none, which costs no copy.
     pub fn scrub_answer(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         self.answers.scrub(bytes)
+    }
+
+    /// Finds the secrets that the guest does not know.
+    pub(crate) fn answers(&self) -> Arc<Scrubber> {
+        self.answers.clone()
     }
 
     /// Takes the secrets that the guest does not know out of an answer that comes in pieces.

@@ -60,6 +60,11 @@ impl Scrubber {
         Self { passes: text.into_iter().chain(code).collect() }
     }
 
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.passes.is_empty()
+    }
+
     pub(super) fn passes(&self) -> &[Pass] {
         &self.passes
     }
@@ -103,7 +108,8 @@ impl Pass {
         Some(Self { spellings: Spellings::new(&spellings, reading)?, replacements })
     }
 
-    fn scrub(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// The bytes without what is looked for. None where they hold none of it.
+    pub fn scrub(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut cursor = Cursor::new(&self.spellings);
         let mut growth = Growth::default();
         let mut next = cursor.next(&self.spellings, bytes, true);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::scrub::{Growth, Scrubber};
+use super::scrub::{Growth, Pass, Scrubber};
 use super::search::Cursor;
 
 /// Scrubs a stream. However it is cut into pieces, what comes out is what the whole would have become.
@@ -37,13 +37,21 @@ impl ScrubStream {
         self
     }
 
+    /// A text that is whole, without what this takes out: the header of the same answer. None where
+    /// there is nothing in it.
+    pub fn scrub(&self, whole: &[u8]) -> Option<Vec<u8>> {
+        self.stages.iter().fold(None, |clean: Option<Vec<u8>>, stage| {
+            stage.pass().scrub(clean.as_deref().unwrap_or(whole)).or(clean)
+        })
+    }
+
     /// What can be told after this piece. Costs no copy where nothing is found or held back.
     pub fn push(&mut self, piece: Bytes) -> Bytes {
         self.stages.iter_mut().fold(piece, |piece, stage| stage.push(piece, false))
     }
 
-    /// The rest, after the last piece.
-    pub fn finish(mut self) -> Bytes {
+    /// The rest, after the last piece. There is nothing to push after it.
+    pub fn finish(&mut self) -> Bytes {
         self.stages.iter_mut().fold(Bytes::new(), |piece, stage| stage.push(piece, true))
     }
 }
@@ -52,6 +60,10 @@ impl Stage {
     fn new(scrubber: Arc<Scrubber>, pass: usize) -> Self {
         let cursor = Cursor::new(&scrubber.passes()[pass].spellings);
         Self { scrubber, pass, cursor, growth: Growth::default(), held: BytesMut::new() }
+    }
+
+    fn pass(&self) -> &Pass {
+        &self.scrubber.passes()[self.pass]
     }
 
     fn push(&mut self, piece: Bytes, is_last: bool) -> Bytes {
