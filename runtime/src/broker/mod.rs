@@ -21,6 +21,7 @@ mod redirect;
 mod request;
 mod retry;
 mod sealed;
+mod sealed_body;
 #[cfg(test)]
 mod tests;
 mod traffic;
