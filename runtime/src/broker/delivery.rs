@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::backoff::{pause, retry_after};
-use super::dial::{Connector, DialError, Resolve};
+use super::dial::{Connector, DialError, Profile, Resolve};
 use super::held::{Budget, Held};
 use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN, IN_FLIGHT};
 use super::policy::Policy;
@@ -47,7 +47,7 @@ impl Door {
         events: Events,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
-        let client = client(Connector::new(policy.clone(), resolver));
+        let client = client(Connector::new(policy.clone(), resolver, Profile::default()));
         let (refusals, budget) = (Arc::default(), Budget::default());
         let places = Semaphore::new(IN_FLIGHT);
         Self { connector, policy, events, refusals, budget, client, places }

@@ -5,12 +5,15 @@
 
 mod address;
 mod backoff;
+mod decode;
 mod delivery;
 mod dial;
 mod held;
 mod limits;
+mod network;
 mod oauth;
 mod policy;
+mod proxy;
 mod record;
 mod request;
 mod retry;
@@ -34,6 +37,7 @@ use request::Parsed;
 
 pub use held::Held;
 pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
+pub use network::{Network, NetworkSettings};
 pub use oauth::{OAuthClient, OnRefresh};
 pub use policy::{Permit, Policy, PolicyError, Refusal};
 pub use request::{Error, Request, Response, Scope};

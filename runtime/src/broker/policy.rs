@@ -118,6 +118,12 @@ impl Policy {
     }
 }
 
+impl Refusal {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl Permit {
     /// Whether this address may be dialled for the origin.
     pub fn judge(&self, address: IpAddr) -> Result<(), Refusal> {

@@ -2,13 +2,16 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod decode;
 mod destinations;
 mod guard;
 mod network;
 mod oauth;
+mod proxy;
 mod rebinding;
 mod sealed;
 mod server;
+mod tls;
 
 use std::collections::VecDeque;
 use std::io;
