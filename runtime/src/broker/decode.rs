@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
-use super::limits::{CODINGS, DECODED_CHUNK, ZSTD_WINDOW_LOG};
+use super::limits::{CODINGS, DECODED_CHUNK, SMALL_BODY, ZSTD_WINDOW_LOG};
 use super::request::Error;
 
 /// What we read.
@@ -41,8 +41,8 @@ pub(super) fn ask(headers: &mut HeaderMap, method: &Method) -> bool {
 }
 
 /// The body of an answer, decoded where it has codings that we know. Its length and codings then
-/// leave the header, and it ends with [`Error::Limit`] past `limit` bytes. Other codings, and bodies
-/// without one, stay as they are. `origin` is for the texts of errors.
+/// leave the header, and it ends with [`Error::Limit`] past `limit` bytes, or past twice as many
+/// compressed ones. Other codings, and bodies without one, stay as they are. `origin` is for the texts of errors.
 ///
 /// # Errors
 /// More codings than anyone means.
@@ -65,7 +65,7 @@ where
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);
     let trailers = Trailers::default();
-    let mut data = data(body, trailers.clone());
+    let mut data = data(body, trailers.clone(), limit.saturating_mul(2).max(SMALL_BODY));
     // The last one was applied last.
     for coding in codings.into_iter().rev() {
         data = layer(coding, data, limit);
@@ -126,20 +126,30 @@ fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
 }
 
 /// The data of a body, whose trailers are set aside. The broker's errors travel inside of io's.
-fn data<B>(body: B, trailers: Trailers) -> Data
+///
+/// Limited, too: a compressed body need not come to anything, however long it is.
+fn data<B>(body: B, trailers: Trailers, limit: u64) -> Data
 where
     B: Body<Data = Bytes, Error = Error> + Send + 'static,
 {
-    let next = |(mut body, trailers): (Pin<Box<B>>, Trailers)| async move {
+    let next = |(mut body, left): (Pin<Box<B>>, u64), trailers: Trailers| async move {
         while let Some(frame) = body.frame().await {
             match frame.map_err(io::Error::other)?.into_data() {
-                Ok(data) => return Ok(Some((data, (body, trailers)))),
+                Ok(data) => {
+                    let left = less(left, data.len())?;
+                    return Ok(Some((data, (body, left))));
+                }
                 Err(other) => *trailers.lock() = other.into_trailers().ok(),
             }
         }
         Ok(None)
     };
-    stream::try_unfold((Box::pin(body), trailers), next).boxed()
+    stream::try_unfold((Box::pin(body), limit), move |state| next(state, trailers.clone())).boxed()
+}
+
+/// What may still come.
+fn less(left: u64, length: usize) -> io::Result<u64> {
+    left.checked_sub(length as u64).ok_or_else(|| io::Error::other(OverLimit))
 }
 
 /// One coding taken off.
@@ -178,8 +188,7 @@ impl Layer {
         if decoder.output().read_buf(&mut chunk).await? == 0 {
             return decoder.check_end().await.map(|()| None);
         }
-        self.left =
-            self.left.checked_sub(chunk.len() as u64).ok_or_else(|| io::Error::other(OverLimit))?;
+        self.left = less(self.left, chunk.len())?;
         self.stage = Stage::Within(decoder);
         Ok(Some((chunk.freeze(), self)))
     }

@@ -66,6 +66,9 @@ pub(super) const PROXY_HEAD: usize = 8 * 1024;
 /// How often over a body may be compressed. Once is usual; twice happens by mistake.
 pub(super) const CODINGS: usize = 3;
 
+/// Bytes of a compressed body that may come whatever its limit is: a small text grows.
+pub(super) const SMALL_BODY: u64 = 64 * 1024;
+
 /// Bytes that are unpacked at once.
 pub(super) const DECODED_CHUNK: usize = 16 * 1024;
 

@@ -91,6 +91,12 @@ fn is_here(host: &Host<&str>) -> bool {
             let name = name.strip_suffix('.').unwrap_or(name);
             name == "localhost" || name.ends_with(".localhost")
         }
-        host => literal(host).is_some_and(|address| address.is_loopback()),
+        host => literal(host).is_some_and(is_this_host),
     }
+}
+
+/// This host as a proxy sees it is another one: itself.
+fn is_this_host(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified()
 }

@@ -60,7 +60,7 @@ impl NoProxy {
 
     /// Whether the address is in the list, whatever name led to it.
     pub fn holds_address(&self, address: IpAddr, port: u16) -> bool {
-        self.any(port, |hosts| hosts.hold_address(address))
+        self.any(port, |hosts| hosts.hold_address(address.to_canonical()))
     }
 
     fn any(&self, port: u16, holds: impl Fn(&Hosts) -> bool) -> bool {
@@ -195,7 +195,7 @@ mod tests {
             ("10.1.2.3:81", &["http://10.1.2.3:81"], &["http://10.1.2.3"]),
             (
                 "10.0.0.0/8",
-                &["http://10.0.0.0", "http://10.255.255.255"],
+                &["http://10.0.0.0", "http://10.255.255.255", "http://[::ffff:10.0.0.1]"],
                 &["http://11.0.0.0", "http://9.255.255.255", "http://[::a00:1]"],
             ),
             ("0.0.0.0/0", &["http://8.8.8.8"], &["http://[::1]", "http://a.example"]),

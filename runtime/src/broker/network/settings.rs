@@ -151,6 +151,8 @@ mod tests {
             ("http://x.localhost", None),
             ("https://127.0.0.1", None),
             ("http://[::1]:81", None),
+            ("http://[::ffff:127.0.0.1]", None),
+            ("http://0.0.0.0:81", None),
             ("http://10.0.0.1", Some("plain.example:2")),
         ] {
             assert_eq!(proxy(&network, url).as_deref(), expected, "{url}");

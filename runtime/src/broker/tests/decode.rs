@@ -250,6 +250,17 @@ async fn a_bomb_costs_no_more_than_the_limit() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_to_nothing_ends_at_a_limit_too() {
+    for coding in ["gzip", "zstd"] {
+        let nothing = encoded(coding, b"").await.repeat(100);
+        let chunks = std::iter::repeat_n(Bytes::from(nothing), usize::MAX);
+        let decoded = decode(&mut header(coding), body(chunks), 1 << 20, ORIGIN).expect("known");
+        let error = decoded.collect().await.err();
+        assert!(matches!(error, Some(Error::Limit(_))), "{coding}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_bomb_within_a_bomb_costs_no_more_than_the_limit() {
     for coding in CODINGS {
         let inner = encoded(coding, &vec![0; 32 << 20]).await;
