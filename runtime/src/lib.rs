@@ -15,6 +15,7 @@ pub mod local;
 pub mod manifest;
 mod oauth;
 mod printable;
+pub mod recording;
 pub mod run;
 pub mod settings;
 mod tasks;

@@ -10,15 +10,16 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Policy};
+use crate::broker::{self, Broker, Policy, Traffic};
 use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
-use crate::events::Events;
+use crate::events::{Component, Events};
 use crate::keyfile;
 use crate::local::{Hosted, LocalSettings, LocalWorkspace};
 use crate::manifest::Manifest;
 use crate::oauth::Authorization;
 use crate::printable::printable;
+use crate::recording::Recording;
 use crate::settings::{self, Assignment, Environment, Platform};
 use crate::tasks::Tasks;
 use crate::workspace::keys::KeyPair;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The operator's word on configuration fields.
     pub fields: Fields,
+    /// Where requests are recorded.
+    pub record: Option<PathBuf>,
     /// The limits of each connector.
     pub limits: Limits,
     /// How long calls under way may go on after `shutdown`.
@@ -68,6 +71,22 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
     };
     let events = Events::default();
+    let recording = settings.record.as_deref().map(|file| Recording::start(file, &events));
+    let recording = recording.transpose()?;
+    let outcome = join_all(settings, loaded, events, shutdown, announce).await;
+    if let Some(recording) = recording {
+        recording.finish().await;
+    }
+    outcome
+}
+
+async fn join_all(
+    settings: Settings,
+    loaded: Vec<(Arc<str>, Loaded)>,
+    events: Events,
+    shutdown: CancellationToken,
+    announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let Some(platform) = Platform::read(&settings.environment)? else {
         return run_locally(settings, loaded, events, shutdown, announce).await;
     };
@@ -84,7 +103,8 @@ pub async fn run(
         websocket_endpoint: platform.websocket_endpoint,
         token: platform.token,
     };
-    Member { id, loaded, link, keys, events }.join(&settings)?.run(shutdown).await;
+    let traffic = Traffic::default();
+    Member { id, loaded, link, keys, traffic, events }.join(&settings)?.run(shutdown).await;
     Ok(())
 }
 
@@ -111,6 +131,7 @@ async fn run_locally(
         Some(keys) => keys,
         None => keyfile::read_or_make(&data.join("keys"))?,
     };
+    let traffic = Traffic::default();
     let mut joined = JoinSet::new();
     for (id, loaded) in loaded {
         let link = LinkSettings {
@@ -118,7 +139,9 @@ async fn run_locally(
             websocket_endpoint: local.websocket_endpoint(),
             token: local.registration_token(),
         };
-        let member = Member { id, loaded, link, keys: Some(keys.clone()), events: events.clone() };
+        let keys = Some(keys.clone());
+        let (traffic, events) = (traffic.clone(), events.clone());
+        let member = Member { id, loaded, link, keys, traffic, events };
         joined.spawn(member.join(&settings)?.run(shutdown.clone()));
     }
     announce(&local)?;
@@ -228,6 +251,7 @@ struct Member {
     loaded: Loaded,
     link: LinkSettings,
     keys: Option<Arc<KeyPair>>,
+    traffic: Traffic,
     events: Events,
 }
 
@@ -240,12 +264,18 @@ struct Joined {
 
 impl Member {
     fn join(self, settings: &Settings) -> anyhow::Result<Joined> {
-        let Self { id, loaded, link, keys, events } = self;
+        let Self { id, loaded, link, keys, traffic, events } = self;
         let environment = &settings.environment;
         let manifest = loaded.manifest.clone();
         let configuration =
             configuration(&id, &manifest, &settings.fields, &settings.policy, environment)?;
-        let broker = Arc::new(Broker::new(id.clone(), settings.policy.clone(), events.clone()));
+        let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
+        let broker = Arc::new(Broker::new(broker::Setup {
+            component,
+            policy: settings.policy.clone(),
+            traffic,
+            events: events.clone(),
+        }));
         let identity = identity(&id, &manifest, keys.as_deref(), environment);
         let (link, incoming, driver) = workspace::open(link, identity);
         let services =

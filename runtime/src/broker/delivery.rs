@@ -1,56 +1,63 @@
 //! Sends a request that was let through: limits, the loop of attempts, and one attempt.
 
-use std::error::Error as StdError;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Frame, Incoming};
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use http::header::RETRY_AFTER;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::backoff::{pause, retry_after};
-use super::dial::{Connector, DialError, Profile, Resolve};
-use super::held::{Budget, Held};
-use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN, IN_FLIGHT};
+use super::answer::{Answer, AnswerBody, Reading, Timed, Unread, Watch, Watched, collect};
+use super::backoff::Pauses;
+use super::dial::Resolve;
+use super::failure::{
+    Failure, broken, not_connected, out_of_time, timed_out, too_large, unsent_or_broken,
+};
+use super::held::Budget;
+use super::payload::Payload;
 use super::policy::Policy;
-use super::record::{Refusals, Tally};
-use super::request::{Error, Parsed, Request, Response, Scope};
+use super::pool::{Pools, Purpose};
+use super::record::{Tally, Teller};
+use super::request::{Error, Parsed, Request, Scope};
 use super::retry::{Fate, again};
-use crate::events::Events;
+use super::traffic::asked::asked_pause;
+use super::traffic::{Pace, Place, Route, Share, budget};
 
 /// The connections of one connector, and what it may do with them.
 pub(super) struct Door {
-    connector: Arc<str>,
+    teller: Arc<Teller>,
     policy: Arc<Policy>,
-    events: Events,
-    refusals: Arc<Refusals>,
     budget: Budget,
-    client: Client<Connector, Full<Bytes>>,
-    places: Semaphore,
+    pools: Pools,
+    traffic: Share,
 }
 
-/// An attempt without an answer.
-struct Failure {
-    fate: Fate,
-    error: Error,
+/// One request on its way out, and how its answer is wanted.
+pub(super) struct Order<'a> {
+    pub request: &'a Parsed,
+    pub route: Route,
+    pub pace: Pace,
+    pub pauses: Pauses,
+    pub purpose: Purpose,
+    pub reading: Reading,
+    /// When the head of the answer must be there; where it is read whole, all of it.
+    pub until: Instant,
+    /// When everything must be over.
+    pub deadline: Instant,
 }
 
 impl Door {
     pub fn new(
-        connector: Arc<str>,
+        teller: Teller,
         policy: Arc<Policy>,
-        events: Events,
         resolver: Arc<dyn Resolve>,
+        traffic: Share,
     ) -> Self {
-        let client = client(Connector::new(policy.clone(), resolver, Profile::default()));
-        let (refusals, budget) = (Arc::default(), Budget::default());
-        let places = Semaphore::new(IN_FLIGHT);
-        Self { connector, policy, events, refusals, budget, client, places }
+        let pools = Pools::new(policy.clone(), resolver);
+        let (teller, budget) = (Arc::new(teller), Budget::default());
+        Self { teller, policy, budget, pools, traffic }
     }
 
     pub fn budget(&self) -> &Budget {
@@ -63,237 +70,203 @@ impl Door {
 
     /// Begins the record of a request.
     pub fn tally(&self, request: &Request, scope: &Scope) -> Tally {
-        Tally::new(
-            self.connector.clone(),
-            self.events.clone(),
-            self.refusals.clone(),
-            request,
-            scope,
-        )
+        self.teller.tally(request, scope)
     }
 
     /// Sends a request, and sends it again where that is safe, worth it and still in time.
-    pub async fn deliver(
-        &self,
-        request: &Parsed,
-        until: Instant,
-        tally: &mut Tally,
-    ) -> Result<Response, Error> {
-        let mut attempt = 1;
-        loop {
-            let outcome = self.attempt(request, until, tally).await;
-            let is_last = attempt >= request.attempts;
-            if is_last || !again(&request.method, request.keyed, fate(&outcome)) {
+    pub async fn deliver(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Error> {
+        let mut pauses = order.pauses.clone();
+        self.traffic.repeats.request();
+        for attempt in 1.. {
+            let outcome = self.attempt(order, tally).await;
+            let Some(pause) = self.pause(order, attempt, &outcome, &mut pauses, tally) else {
                 return outcome.map_err(|failure| failure.error);
-            }
-            let wait = wait(attempt, &outcome);
-            if wait >= until.saturating_duration_since(Instant::now()) {
-                tally
-                    .gave_up(format!("not sent again: waiting {wait:?} would pass the time limit"));
-                return outcome.map_err(|failure| failure.error);
-            }
+            };
+            tally.waits(pause, why(&outcome));
             // The answer may be large, and nobody will read it.
             drop(outcome);
-            sleep(wait).await;
-            attempt += 1;
+            sleep(pause).await;
         }
+        Err(out_of_time().error)
     }
 
-    /// Sends a request once.
-    async fn attempt(
+    /// How long to wait before the request is sent again. None where it is not sent again.
+    fn pause(
         &self,
-        request: &Parsed,
-        until: Instant,
+        order: &Order<'_>,
+        attempt: u32,
+        outcome: &Result<Answer, Failure>,
+        pauses: &mut Pauses,
         tally: &mut Tally,
-    ) -> Result<Response, Failure> {
-        let _place = self.place(until).await?;
+    ) -> Option<Duration> {
+        let request = order.request;
+        let is_last = attempt >= request.attempts || is_spent(request);
+        if is_last || !again(&request.method, request.keyed, fate(outcome)) {
+            return None;
+        }
+        let asked = outcome
+            .as_ref()
+            .ok()
+            .and_then(|answer| asked_pause(answer.status, &answer.headers, SystemTime::now()));
+        // Ours, or the server's where it asks for more.
+        let pause = pauses.next(rand::random()).max(asked.unwrap_or_default());
+        if pause >= order.until.saturating_duration_since(Instant::now()) {
+            tally.gave_up(format!("not sent again: waiting {pause:?} would pass the time limit"));
+            return None;
+        }
+        if !self.traffic.repeats.may_repeat() {
+            tally.gave_up(budget::SPENT.into());
+            return None;
+        }
+        Some(pause)
+    }
+
+    /// Sends a request once, when it is its turn.
+    ///
+    /// The place on the wire is not held while waiting for a next attempt or for a token, so that
+    /// neither can starve the others.
+    async fn attempt(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Failure> {
+        let (route, until) = (&order.route, order.until);
+        let asked = Instant::now();
+        self.traffic.breakers.check(route).map_err(Failure::last)?;
+        let place = self.traffic.enter(route, &order.pace, until).await.map_err(Failure::last)?;
+        let pass = self.traffic.breakers.admit(route).map_err(Failure::last)?;
         let started = Instant::now();
+        tally.queued(started - asked);
         // Looked at first, because a time limit lets what it limits run once before it looks.
         if started >= until {
             return Err(out_of_time());
         }
-        tally.attempt(request.body.len());
-        let by = until.min(started + request.attempt);
-        let answer = timeout_at(by, self.exchange(request))
+        tally.begin_attempt(order.request.body.len());
+        let by = until.min(started + order.request.attempt);
+        let outcome = timeout_at(by, self.exchange(order, place))
             .await
-            .unwrap_or_else(|_| Err(timed_out(request, by - started)))?;
-        tally.received(answer.body.len());
-        Ok(answer)
+            .unwrap_or_else(|_| Err(timed_out(order.request, by - started)));
+        pass.report(fate(&outcome));
+        self.note(order, &outcome, tally);
+        outcome
     }
 
-    /// Waits for a place among the requests on the wire. Not held while waiting for a next attempt
-    /// or for a token, so that neither can starve the others.
-    async fn place(&self, until: Instant) -> Result<SemaphorePermit<'_>, Failure> {
-        let place = timeout_at(until, self.places.acquire()).await;
-        place.ok().and_then(Result::ok).ok_or_else(|| Failure {
-            fate: Fate::Final,
-            error: Error::Limit(format!(
-                "{IN_FLIGHT} requests of this connector were under way until the time limit; \
-                 make fewer at once"
-            )),
-        })
+    fn note(&self, order: &Order<'_>, outcome: &Result<Answer, Failure>, tally: &mut Tally) {
+        match outcome {
+            Ok(answer) => {
+                self.traffic.note(&order.route, &answer.headers);
+                match &answer.body {
+                    AnswerBody::Whole(body, _) => {
+                        tally.received(body.len());
+                        tally.end_attempt(Ok(answer.status));
+                    }
+                    // Ends with the body.
+                    AnswerBody::Pieces(_) => tally.answering(answer.status),
+                }
+            }
+            Err(failure) => tally.end_attempt(Err(&failure.error)),
+        }
     }
 
-    async fn exchange(&self, request: &Parsed) -> Result<Response, Failure> {
-        let mut message = http::Request::new(Full::new(request.body.clone()));
+    async fn exchange(&self, order: &Order<'_>, place: Place) -> Result<Answer, Failure> {
+        let request = order.request;
+        let mut message = http::Request::new(Payload::new(&request.body, request.upload.as_ref()));
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = request.uri.clone();
         *message.headers_mut() = request.headers.clone();
-        match self.client.request(message).await {
-            Ok(answer) => read(answer, request, self.budget.hold()).await,
+        let connected = connected(request, &mut message);
+        let answering = self.pools.client(&order.purpose).request(message);
+        let answer = tokio::select! {
+            biased;
+            answer = answering => answer,
+            failure = connected => return Err(failure),
+        };
+        match answer {
+            Ok(answer) => self.read(answer, order, place).await,
             Err(error) => Err(unsent_or_broken(&error, request)),
         }
     }
+
+    async fn read(
+        &self,
+        answer: http::Response<Incoming>,
+        order: &Order<'_>,
+        place: Place,
+    ) -> Result<Answer, Failure> {
+        let (head, body) = answer.into_parts();
+        let request = order.request;
+        let origin = request.origin();
+        let body = body.map_err(move |error| broken(&origin, &error));
+        let body = match order.reading {
+            Reading::Whole => {
+                let mut held = self.budget.hold();
+                let limit = request.answer_bytes;
+                let whole = collect(body, limit, &mut held).await;
+                AnswerBody::Whole(whole.map_err(|unread| unread_body(unread, request))?, held)
+            }
+            Reading::Pieces => {
+                let timed = Timed::new(body, request.pause, order.deadline);
+                AnswerBody::Pieces(Watched::new(timed, place).boxed_unsync())
+            }
+        };
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
 }
 
-fn client(connector: Connector) -> Client<Connector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_CONNECTION)
-        .pool_max_idle_per_host(IDLE_PER_ORIGIN)
-        .http1_max_buf_size(ANSWER_HEAD)
-        .http1_max_headers(ANSWER_HEADERS)
-        .http2_max_header_list_size(ANSWER_HEAD as u32)
-        // Safe for a POST, too: it repeats only what hyper gives back unsent because a connection
-        // from the pool had closed in the meantime.
-        .retry_canceled_requests(true)
-        .build(connector)
+/// A place among the requests on the wire is kept until the body is over.
+impl Watch for Place {
+    fn piece(&mut self, _: usize) {}
+    fn end(self, _: Result<(), &Error>) {}
 }
 
-fn fate(outcome: &Result<Response, Failure>) -> Fate {
+/// Ends where no connection is made within the time that the guest gave for it.
+fn connected(
+    request: &Parsed,
+    message: &mut http::Request<Payload>,
+) -> impl Future<Output = Failure> + use<> {
+    let watched = request.connect.map(|limit| (limit, capture_connection(message)));
+    let failure = request.connect.map(|limit| not_connected(request, limit));
+    async move {
+        if let (Some((limit, connection)), Some(failure)) = (watched, failure)
+            && !connects(connection, limit).await
+        {
+            return failure;
+        }
+        std::future::pending().await
+    }
+}
+
+async fn connects(mut connection: CaptureConnection, limit: Duration) -> bool {
+    let connection = connection.wait_for_connection_metadata();
+    tokio::time::timeout(limit, connection).await.is_ok()
+}
+
+/// Whether the body has gone already.
+pub(super) fn is_spent(request: &Parsed) -> bool {
+    request.upload.as_ref().is_some_and(super::payload::Upload::is_spent)
+}
+
+fn unread_body(unread: Unread, request: &Parsed) -> Failure {
+    match unread {
+        Unread::TooLarge => Failure::last(too_large(request, "body", request.answer_bytes)),
+        Unread::Failed(error @ Error::Interrupted(_)) => Failure { fate: Fate::MaybeSent, error },
+        Unread::Failed(error) => Failure::last(error),
+    }
+}
+
+fn fate(outcome: &Result<Answer, Failure>) -> Fate {
     match outcome {
         Ok(answer) => Fate::Answered(answer.status),
         Err(failure) => failure.fate,
     }
 }
 
-/// The pause before the next attempt: ours, or the server's where it asks for more.
-fn wait(attempt: u32, outcome: &Result<Response, Failure>) -> Duration {
-    let asked =
-        outcome.as_ref().ok().and_then(|answer| retry_after(&answer.headers, SystemTime::now()));
-    pause(attempt, rand::random()).max(asked.unwrap_or_default())
-}
-
-async fn read(
-    answer: http::Response<Incoming>,
-    request: &Parsed,
-    mut held: Held,
-) -> Result<Response, Failure> {
-    let (head, body) = answer.into_parts();
-    let limit = request.answer_bytes;
-    // Said beforehand, it need not be read to be refused.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(request, "body", limit));
-    }
-    let mut body = Limited::new(body, limit);
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        match frame.map(Frame::into_data) {
-            Ok(Ok(data)) => {
-                let grown = held.grow(data.len());
-                grown.map_err(|error| Failure { fate: Fate::Final, error })?;
-                whole.extend_from_slice(&data);
-            }
-            Ok(Err(_trailers)) => {}
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(too_large(request, "body", limit));
-            }
-            Err(error) => return Err(broken(request, &*error)),
+/// What a pause is for.
+fn why(outcome: &Result<Answer, Failure>) -> String {
+    match outcome {
+        Ok(answer) if answer.headers.contains_key(RETRY_AFTER) => {
+            format!("status {}, Retry-After", answer.status)
         }
-    }
-    Ok(Response {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body: whole.freeze(),
-        held: Arc::new(held),
-    })
-}
-
-/// What is known after an attempt that got no answer.
-fn unsent_or_broken(error: &legacy::Error, request: &Parsed) -> Failure {
-    let not_sent = |error| Failure { fate: Fate::NotSent, error };
-    if let Some(error) = find::<DialError>(error) {
-        return match error {
-            DialError::Denied(refusal) => {
-                Failure { fate: Fate::Final, error: refusal.clone().into() }
-            }
-            DialError::Dns(text) => not_sent(Error::Dns(text.clone())),
-            DialError::Connect(text) => not_sent(Error::Connect(text.clone())),
-        };
-    }
-    let hyper = find::<hyper::Error>(error);
-    if hyper.is_some_and(hyper::Error::is_parse_too_large) {
-        return too_large(request, "head", ANSWER_HEAD);
-    }
-    // hyper cancels only what it has not begun to send.
-    if error.is_connect() || hyper.is_some_and(hyper::Error::is_canceled) {
-        let text = format!("cannot connect to {}: {}", request.origin(), cause(error));
-        let fate = if has_bad_certificate(error) { Fate::Final } else { Fate::NotSent };
-        return Failure { fate, error: Error::Connect(text) };
-    }
-    broken(request, error)
-}
-
-/// A certificate does not get better within seconds.
-fn has_bad_certificate(error: &legacy::Error) -> bool {
-    matches!(find(error), Some(rustls::Error::InvalidCertificate(_)))
-}
-
-fn broken(request: &Parsed, error: &(dyn StdError + 'static)) -> Failure {
-    let text = format!(
-        "the connection to {} broke before the whole answer came ({}); \
-         the request may have been carried out",
-        request.origin(),
-        cause(error)
-    );
-    Failure { fate: Fate::MaybeSent, error: Error::Interrupted(text) }
-}
-
-fn timed_out(request: &Parsed, limit: Duration) -> Failure {
-    let text = format!(
-        "{} did not answer within {}; the request may have been carried out; \
-         give it a longer time limit if it needs one",
-        request.origin(),
-        shown(limit)
-    );
-    Failure { fate: Fate::MaybeSent, error: Error::Timeout(text) }
-}
-
-/// A time for people: `2 s`, `0.5 s`.
-fn shown(time: Duration) -> String {
-    format!("{} s", (time.as_secs_f64() * 10.0).round() / 10.0)
-}
-
-fn out_of_time() -> Failure {
-    let text = "the time limit had passed before the request could be sent";
-    Failure { fate: Fate::Final, error: Error::Timeout(text.into()) }
-}
-
-fn too_large(request: &Parsed, part: &str, limit: usize) -> Failure {
-    let text = format!("the {part} of the answer of {} is over {limit} bytes", request.origin());
-    Failure { fate: Fate::Final, error: Error::Limit(text) }
-}
-
-/// The innermost error, which says what happened; the ones around it say where.
-fn cause(error: &(dyn StdError + 'static)) -> String {
-    links(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    links(error).find_map(|link| link.downcast_ref())
-}
-
-fn links<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| inner(error))
-}
-
-/// An `io::Error` gives the source of what it holds, and so hides what it holds.
-fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(held) => Some(held),
-        None => error.source(),
+        Ok(answer) => format!("status {}", answer.status),
+        Err(failure) => match failure.fate {
+            Fate::NotSent => "not sent".into(),
+            _ => "no answer".into(),
+        },
     }
 }

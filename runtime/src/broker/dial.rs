@@ -141,7 +141,7 @@ impl Guard {
     async fn dial(&self, uri: &Uri) -> Result<Wire, DialError> {
         let url = Url::parse(&uri.to_string())
             .map_err(|error| DialError::Connect(format!("{uri} is no URL: {error}")))?;
-        let permit = self.policy.check(&url)?;
+        let permit = self.policy.check_origin(&url)?;
         let (host, port) = host_and_port(&url)?;
         let proxy = self.network.proxy(&url);
         if let (Some(proxy), Host::Domain(name), true) =
@@ -180,6 +180,10 @@ impl Guard {
     fn check_name(&self, name: &str, url: &Url, permit: &Permit) -> Result<(), Refusal> {
         if METADATA_NAMES.contains(&name.strip_suffix('.').unwrap_or(name)) {
             permit.judge(METADATA)?;
+        }
+        // Where refusals are only reported, public addresses are let through, and no others.
+        if let Some(refusal) = permit.would_refuse() {
+            return Err(refusal.clone());
         }
         if self.is_for_private_only(url) {
             return Err(not_private(url, "looked up by the proxy"));

@@ -45,6 +45,25 @@ pub(super) const HELD_UNIT: usize = 1024;
 /// Requests of one connector that are on the wire at the same time.
 pub(super) const IN_FLIGHT: usize = 64;
 
+/// Requests to one origin that are on the wire at the same time, of all connectors together: what two
+/// of them may have, so that none can fill an origin alone. Servers that speak HTTP/2 commonly take
+/// 100 on one connection.
+pub(super) const PLACES_PER_ORIGIN: usize = 128;
+
+/// Different routes of one connector whose quota is remembered as spent.
+pub(super) const QUIET_ROUTES: usize = 256;
+
+/// How long requests are held back at most because a server said that their quota is spent. Some say
+/// it of one kind of request only.
+pub(super) const LONGEST_QUIET: Duration = Duration::from_secs(60);
+
+/// The lowest rate that is counted, in requests per second: one a day.
+pub(super) const LEAST_RATE: f64 = 1.0 / (24.0 * 60.0 * 60.0);
+
+/// The time that a rate's burst can stand for. The limiter counts in nanoseconds and would overflow
+/// past some centuries.
+pub(super) const LONGEST_BURST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The time for a look-up of a name. A resolver asks a second server after 5 seconds.
 pub(super) const RESOLVE: Duration = Duration::from_secs(8);
 
@@ -79,6 +98,9 @@ pub(super) const ZSTD_WINDOW_LOG: u32 = 23;
 /// The time for one attempt of a request that sets no time limit of its own.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(60);
 
+/// The time between two pieces of an answer that is passed on as it comes: as for one attempt.
+pub(super) const PAUSE: Duration = ATTEMPT;
+
 /// The time for all attempts and pauses of a request that sets no time limit of its own.
 pub(super) const TOTAL: Duration = Duration::from_secs(180);
 
@@ -101,7 +123,8 @@ pub(super) const ATTEMPTS: u32 = 3;
 /// How often a request is sent at most, whatever it says.
 pub(super) const MOST_ATTEMPTS: u32 = 10;
 
-/// The first pause: the platform's tutorial. Each further one is twice as long.
+/// The first pause: the platform's tutorial. Each further one is twice as long, unless its grant says
+/// otherwise.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause that we choose ourselves. A server may ask for more.
@@ -109,6 +132,34 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is added to a pause at most, as a part of it, so that clients do not return in step.
 pub(super) const JITTER: f64 = 0.3;
+
+/// How much longer than the last one a decorrelated pause can be. Three is what the method's authors
+/// found best: the mean still grows by half each time.
+pub(super) const DECORRELATED_GROWTH: u32 = 3;
+
+/// Repeats that a connector may make at once: one for every request under way, so that a server's
+/// hiccup costs none of them.
+pub(super) const REPEATS_AT_ONCE: f64 = IN_FLIGHT as f64;
+
+/// Requests that give a connector one more repeat. A server in trouble gets a fifth more than usual,
+/// not three times as much.
+pub(super) const REQUESTS_PER_REPEAT: f64 = 5.0;
+
+/// How often time gives a connector one more repeat, for one that makes few requests.
+pub(super) const REPEAT_EVERY: Duration = Duration::from_secs(10);
+
+/// Failures in a row that open a breaker: three requests with all their attempts, and one more.
+pub(super) const BREAKER_FAILURES: u32 = 10;
+
+/// How long a breaker stays open at first: a server that restarts is not kept waiting.
+pub(super) const BREAKER_FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a breaker stays open at most: an operator who repaired a server sees it used within a
+/// minute.
+pub(super) const BREAKER_LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Failing servers of one connector that are remembered. A guest can make up names without end.
+pub(super) const BREAKERS: usize = 256;
 
 /// How long an idle connection is kept. Servers commonly close theirs after 60 to 75 seconds.
 pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(50);
@@ -119,3 +170,34 @@ pub(super) const IDLE_PER_ORIGIN: usize = 32;
 /// Different refusals of one connector that the log tells. A guest can make up host names without
 /// end.
 pub(super) const REFUSALS_TOLD: usize = 100;
+
+/// Attempts of one request that its record lists: more than one request makes, but for many
+/// redirects whose every hop is tried to the last. All are counted.
+pub(super) const ATTEMPTS_TOLD: usize = 32;
+
+/// Hops of one request that its record lists.
+pub(super) const HOPS_TOLD: usize = 16;
+
+/// Segments' encodings that are looked through in search of dot segments. Nobody encodes a path more
+/// than twice.
+pub(super) const PATH_DECODINGS: usize = 4;
+
+/// Bytes of a path that a refusal shows. What is longer is cut at a segment.
+pub(super) const REFUSED_PATH: usize = 120;
+
+/// Redirects that a grant can let a request follow: what browsers follow.
+pub(super) const MOST_REDIRECTS: u32 = 20;
+
+/// Requests a second that a grant can be limited to, and its largest burst. Who needs more needs no
+/// limit.
+pub(super) const MOST_REQUESTS_PER_SECOND: u32 = 10_000;
+
+/// The slowest rate that a grant can set, in requests a second: about one in a quarter of an hour. A
+/// slower one only fails.
+pub(super) const SLOWEST_RATE: f64 = 0.001;
+
+/// Requests at once that a grant can set.
+pub(super) const GRANT_AT_ONCE: usize = 1024;
+
+/// MiB of a body that a grant can set: a TiB, so that a mistyped number is found.
+pub(super) const GRANT_BODY_MIB: usize = 1 << 20;

@@ -16,10 +16,14 @@ use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
 use super::Broker;
-use super::delivery::Door;
+use super::answer::Reading;
+use super::backoff::Pauses;
+use super::delivery::{Door, Order};
 use super::limits::{REFRESH_PAUSE, SAVE_TOKEN, TOKEN_ANSWER, TOKEN_REQUEST};
+use super::pool::Purpose;
 use super::request::{Error, Parsed, Scope};
 use super::token::{Form, TokenError, read_answer, token_request};
+use super::traffic::{Pace, Route};
 use crate::vault::Scrubber;
 
 /// A client at an authorization server, with everything filled in that the operator or the
@@ -342,16 +346,28 @@ impl OAuth {
             Scope { call: None, deadline: Instant::now() + TOKEN_REQUEST, vault: Arc::default() };
         let mut tally = self.door.tally(&request, &scope);
         let outcome = async {
-            let mut request = Parsed::new(request)?;
+            let mut request = Parsed::new(request, None)?;
             request.answer_bytes = TOKEN_ANSWER;
-            let permit = self.door.policy().check(&request.url)?;
+            let permit = self.door.policy().check(&request.method, &request.url)?;
             if !permit.carries_secrets(&request.url) {
                 return Err(Error::Credential("the token URL must begin with https".into()));
             }
-            self.door.deliver(&request, request.until(&scope), &mut tally).await
+            let until = request.until(&scope);
+            let order = Order {
+                request: &request,
+                route: Route::new(permit.origin(), Some("oauth")),
+                pace: Pace::unlimited(0),
+                pauses: Pauses::default(),
+                purpose: Purpose::default(),
+                reading: Reading::Whole,
+                until,
+                deadline: until,
+            };
+            let answer = self.door.deliver(&order, &mut tally).await?;
+            answer.whole(TOKEN_ANSWER, self.door.budget().hold()).await
         }
         .await;
-        tally.end(&outcome);
+        tally.end(outcome.as_ref().map(|answer| answer.status));
         read_answer(&outcome.map_err(TokenError::Other)?)
     }
 

@@ -1,5 +1,6 @@
 //! The one record that each request leaves, however it ends.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,115 +9,580 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::limits::{REFUSALS_TOLD, URL_BYTES};
-use super::request::{Error, Request, Response, Scope};
-use crate::events::{Event, Events, RequestRecord};
+use super::answer::Watch;
+use super::limits::{ATTEMPTS_TOLD, HOPS_TOLD, REFUSALS_TOLD, URL_BYTES};
+use super::request::{Error, Request, Scope};
+use crate::events::{
+    Attempt, Component, Connection, Decision, Event, Events, Outcome, Pause, RequestRecord,
+};
+use crate::printable::printable;
+use crate::vault::Vault;
 
-/// Counts along with a request, and tells the record when it is dropped: a request whose call was
-/// cancelled leaves one, too.
-pub(super) struct Tally {
-    record: RequestRecord,
-    gave_up: Option<String>,
+/// Tells the records of one connector.
+pub(super) struct Teller {
+    component: Component,
     events: Events,
-    refusals: Arc<Refusals>,
-    since: Instant,
+    refusals: Refusals,
 }
 
-/// Puts refusals into the log, where the operator finds the flag that would allow them: each once,
-/// for a guest can be refused as often as it likes.
-#[derive(Default)]
-pub(super) struct Refusals(Mutex<BTreeSet<String>>);
+/// Counts along with a request, and tells the record when it is dropped: a request whose call was
+/// cancelled leaves one, too. A body that is still to be read takes it along.
+///
+/// Where nobody watches, it does nothing but tell refusals to the operator.
+pub(super) struct Tally {
+    teller: Arc<Teller>,
+    vault: Arc<Vault>,
+    watched: Option<Watched>,
+}
 
-impl Refusals {
-    fn tell(&self, connector: &str, text: &str) {
-        let mut told = self.0.lock();
-        if told.len() < REFUSALS_TOLD && told.insert(text.to_owned()) {
-            tracing::warn!(connector, "refused: {text}");
-        }
+/// Counts along with the body of an answer, and ends with it.
+pub(super) struct BodyTally {
+    pub tally: Tally,
+    pub status: u16,
+}
+
+impl Watch for BodyTally {
+    fn piece(&mut self, bytes: usize) {
+        self.tally.received(bytes);
+    }
+
+    fn end(self, outcome: Result<(), &Error>) {
+        self.tally.end(outcome.map(|()| self.status));
+    }
+}
+
+/// What is written down where somebody watches.
+struct Watched {
+    record: Box<RequestRecord>,
+    since: Instant,
+    /// The attempt under way.
+    open: Option<Open>,
+    /// The pause before the next one.
+    pause: Option<Pause>,
+    gave_up: Option<String>,
+}
+
+struct Open {
+    since: Instant,
+    attempt: Attempt,
+}
+
+/// Stands in a record until something better is known.
+const NO_ANSWER: &str = "given up before the answer came";
+const NO_END: &str = "given up before the whole answer came";
+const GIVEN_UP: &str = "given-up";
+
+impl Teller {
+    /// For the requests of that connector.
+    pub fn new(component: Component, events: Events) -> Self {
+        Self { component, events, refusals: Refusals::default() }
+    }
+
+    /// Begins the record of a request.
+    pub fn tally(self: &Arc<Self>, request: &Request, scope: &Scope) -> Tally {
+        let is_watched = self.events.are_watched() || tracing::enabled!(tracing::Level::DEBUG);
+        let watched = is_watched.then(|| Watched::new(self, request, scope));
+        Tally { teller: self.clone(), vault: scope.vault.clone(), watched }
     }
 }
 
 impl Tally {
-    pub fn new(
-        connector: Arc<str>,
-        events: Events,
-        refusals: Arc<Refusals>,
-        request: &Request,
-        scope: &Scope,
-    ) -> Self {
-        let record = RequestRecord {
-            at: SystemTime::now(),
-            connector,
-            call: scope.call.clone(),
-            method: scope.vault.scrub(shown_method(&request.method)),
-            // A secret that was revealed may be in the path.
-            url: scope.vault.scrub(shown_url(&request.url)),
-            status: None,
-            error: Some("given up before the answer came".into()),
-            attempts: 0,
-            bytes_out: 0,
-            bytes_in: 0,
-            took: Duration::ZERO,
-        };
-        Self { record, gave_up: None, events, refusals, since: Instant::now() }
+    /// Notes what the policy said. A refusal need not be noted: the error tells it.
+    pub fn permitted(&mut self, mut decision: Decision) {
+        if let Decision::Reported(text) = &mut decision {
+            *text = self.vault.scrub(text.to_string()).into();
+            self.teller.warn("would be refused", text);
+        }
+        self.note(|watched, _| watched.record.decision = Some(decision));
     }
 
-    /// Counts an attempt that sends so many bytes.
-    pub fn attempt(&mut self, bytes: usize) {
-        self.record.attempts += 1;
-        self.record.bytes_out += bytes as u64;
+    /// Notes the name of the credential that is added.
+    pub fn credential(&mut self, name: &str) {
+        self.note(|watched, vault| {
+            watched.record.credential = Some(vault.scrub(printable(name)));
+        });
+    }
+
+    /// Notes where a redirect leads. The server chose that, and it may know more secrets than the
+    /// vault does: `scrub` takes those out.
+    pub fn hop(&mut self, url: &Url, scrub: impl FnOnce(String) -> String) {
+        self.note(|watched, vault| {
+            let hops = &mut watched.record.hops;
+            if hops.len() < HOPS_TOLD {
+                hops.push(scrub(vault.scrub(shown(url))));
+            }
+        });
+    }
+
+    /// Adds time spent waiting for a place.
+    pub fn queued(&mut self, time: Duration) {
+        self.note(|watched, _| watched.record.queued += time);
+    }
+
+    /// Adds time spent on getting a token.
+    pub fn token_took(&mut self, time: Duration) {
+        self.note(|watched, _| watched.record.token += time);
+    }
+
+    /// Notes the pause before the next attempt.
+    pub fn waits(&mut self, time: Duration, why: impl Into<Cow<'static, str>>) {
+        self.note(|watched, _| watched.pause = Some(Pause { time, why: why.into() }));
+    }
+
+    /// Begins an attempt that sends so many bytes, as far as that is known. Ends the one before.
+    pub fn begin_attempt(&mut self, bytes: usize) {
+        self.note(|watched, _| {
+            watched.close(None);
+            watched.begin();
+        });
+        self.sent(bytes);
+    }
+
+    /// Notes the connection that the attempt uses.
+    pub fn dialled(&mut self, connection: Connection) {
+        self.in_attempt(|attempt| attempt.connection = Some(connection));
+    }
+
+    /// Counts bytes of the request's body beyond those that were known.
+    pub fn sent(&mut self, bytes: usize) {
+        self.note(|watched, _| watched.record.bytes_out += bytes as u64);
+        self.in_attempt(|attempt| attempt.bytes_out += bytes as u64);
+    }
+
+    /// Counts bytes of the answer's body as they came over the wire.
+    pub fn received(&mut self, bytes: usize) {
+        self.note(|watched, _| watched.record.bytes_in += bytes as u64);
+        self.in_attempt(|attempt| attempt.bytes_in += bytes as u64);
+    }
+
+    /// Counts bytes of the answer's body after decompression.
+    pub fn decoded(&mut self, bytes: usize) {
+        self.note(|watched, _| *watched.record.bytes_decoded.get_or_insert(0) += bytes as u64);
+    }
+
+    /// Ends the attempt.
+    pub fn end_attempt(&mut self, outcome: impl Into<Outcome>) {
+        self.note(|watched, _| watched.close(Some(outcome.into())));
     }
 
     /// Remembers why a bad answer was taken for good.
     pub fn gave_up(&mut self, why: String) {
-        self.gave_up = Some(why);
+        self.note(|watched, vault| watched.gave_up = Some(vault.scrub(why)));
     }
 
-    /// Counts the bytes of an answer's body.
-    pub fn received(&mut self, bytes: usize) {
-        self.record.bytes_in += bytes as u64;
+    /// Notes an answer whose body is still to come. If the tally is dropped before [`Tally::end`],
+    /// nobody read the body to its end.
+    pub fn answering(&mut self, status: u16) {
+        self.note(|watched, _| {
+            watched.record.status = Some(status);
+            watched.record.error = Some(NO_END.into());
+        });
+        self.in_attempt(|attempt| attempt.outcome = Outcome::Status(status));
     }
 
-    /// Ends the request.
-    pub fn end(mut self, outcome: &Result<Response, Error>) {
-        self.record.status = outcome.as_ref().ok().map(|answer| answer.status);
-        self.record.error = match outcome {
-            Ok(_) => self.gave_up.take(),
-            Err(error) => Some(error.to_string()),
-        };
+    /// Ends the request: its whole answer came, with this status, or the error is the answer.
+    pub fn end(mut self, outcome: Result<u16, &Error>) {
         if let Err(Error::Denied(text)) = outcome {
-            self.refusals.tell(&self.record.connector, text);
+            let text = self.vault.scrub(text.clone());
+            self.note(|watched, _| {
+                watched.record.decision = Some(Decision::Refused(text.as_str().into()));
+            });
+            self.teller.warn("refused", &text);
+        }
+        self.note(|watched, vault| {
+            watched.close(Some(outcome.into()));
+            let record = &mut watched.record;
+            record.status = outcome.ok().or(record.status);
+            record.error = match outcome {
+                Ok(_) => watched.gave_up.take(),
+                Err(error) => Some(vault.scrub(error.to_string())),
+            };
+        });
+    }
+
+    fn note(&mut self, note: impl FnOnce(&mut Watched, &Vault)) {
+        if let Some(watched) = &mut self.watched {
+            note(watched, &self.vault);
+        }
+    }
+
+    fn in_attempt(&mut self, note: impl FnOnce(&mut Attempt)) {
+        if let Some(open) = self.watched.as_mut().and_then(|watched| watched.open.as_mut()) {
+            note(&mut open.attempt);
         }
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        let mut record = self.record.clone();
+        let Some(mut watched) = self.watched.take() else { return };
+        watched.close(None);
+        let mut record = watched.record;
         record.at = SystemTime::now();
-        record.took = self.since.elapsed();
-        self.events.tell(Event::Request(record));
+        record.took = watched.since.elapsed();
+        log(&record);
+        self.teller.events.tell(Event::Request(record));
     }
+}
+
+impl Watched {
+    fn new(teller: &Teller, request: &Request, scope: &Scope) -> Self {
+        let vault = &scope.vault;
+        let url = read_url(&request.url);
+        // A secret that was revealed may be in the path, or anywhere.
+        let told = |text: Option<String>| text.map(|text| vault.scrub(text));
+        let record = RequestRecord {
+            at: SystemTime::UNIX_EPOCH,
+            connector: teller.component.connector.clone(),
+            digest: teller.component.digest.clone(),
+            call: scope.call.clone(),
+            method: vault.scrub(shown_method(&request.method)),
+            url: told(url.as_ref().map(shown)).unwrap_or_else(|| "(no URL)".into()),
+            origin: told(url.as_ref().map(origin)).unwrap_or_default(),
+            decision: None,
+            credential: None,
+            status: None,
+            error: Some(NO_ANSWER.into()),
+            sent: 0,
+            attempts: Vec::new(),
+            hops: Vec::new(),
+            bytes_out: 0,
+            bytes_in: 0,
+            bytes_decoded: None,
+            queued: Duration::ZERO,
+            token: Duration::ZERO,
+            took: Duration::ZERO,
+        };
+        let since = Instant::now();
+        Self { record: Box::new(record), since, open: None, pause: None, gave_up: None }
+    }
+
+    fn begin(&mut self) {
+        let now = Instant::now();
+        self.record.sent += 1;
+        let attempt = Attempt {
+            started: now - self.since,
+            took: Duration::ZERO,
+            outcome: Outcome::Error(GIVEN_UP.into()),
+            connection: None,
+            bytes_out: 0,
+            bytes_in: 0,
+            pause: self.pause.take(),
+        };
+        self.open = Some(Open { since: now, attempt });
+    }
+
+    /// Ends the attempt under way, if there is one. Without an outcome it ends as what is known.
+    fn close(&mut self, outcome: Option<Outcome>) {
+        let Some(Open { since, mut attempt }) = self.open.take() else { return };
+        attempt.took = since.elapsed();
+        if let Some(outcome) = outcome {
+            attempt.outcome = outcome;
+        }
+        if self.record.attempts.len() < ATTEMPTS_TOLD {
+            self.record.attempts.push(attempt);
+        }
+    }
+}
+
+/// Puts refusals into the log, where the operator finds the flag that would allow them: each once,
+/// for a guest can be refused as often as it likes.
+#[derive(Default)]
+struct Refusals(Mutex<BTreeSet<String>>);
+
+impl Teller {
+    fn warn(&self, what: &str, text: &str) {
+        let connector = &*self.component.connector;
+        let line = format!("{what}: {text}");
+        if self.refusals.is_new(&line) {
+            tracing::warn!(connector, "{line}");
+        }
+    }
+}
+
+impl Refusals {
+    fn is_new(&self, line: &str) -> bool {
+        let mut told = self.0.lock();
+        told.len() < REFUSALS_TOLD && told.insert(line.to_owned())
+    }
+}
+
+impl From<&Error> for Outcome {
+    fn from(error: &Error) -> Self {
+        let word = match error {
+            Error::InvalidRequest(_) => "invalid-request",
+            Error::Denied(_) => "denied",
+            Error::Dns(_) => "dns",
+            Error::Connect(_) | Error::ConnectTimeout(_) => "connect",
+            Error::Timeout(_) => "timeout",
+            Error::Interrupted(_) => "interrupted",
+            Error::Limit(_) => "limit",
+            Error::Credential(_) => "credential",
+        };
+        Self::Error(word.into())
+    }
+}
+
+impl From<Result<u16, &Error>> for Outcome {
+    fn from(outcome: Result<u16, &Error>) -> Self {
+        outcome.map_or_else(Self::from, Self::Status)
+    }
+}
+
+/// The record as one line, for who has turned on `debug`.
+fn log(record: &RequestRecord) {
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    tracing::debug!(
+        connector = &*record.connector,
+        digest = &*record.digest,
+        call = record.call.as_deref(),
+        method = record.method,
+        url = record.url,
+        decision = record.decision.as_ref().map(in_words),
+        credential = record.credential,
+        status = record.status,
+        error = record.error,
+        attempts = attempts_in_words(&record.attempts),
+        hops = record.hops.join(" "),
+        sent = record.sent,
+        bytes_out = record.bytes_out,
+        bytes_in = record.bytes_in,
+        bytes_decoded = record.bytes_decoded,
+        queued_ms = millis(record.queued),
+        token_ms = millis(record.token),
+        took_ms = millis(record.took),
+        "request"
+    );
+}
+
+fn in_words(decision: &Decision) -> String {
+    match decision {
+        Decision::Granted(grant) => format!("granted by {grant}"),
+        Decision::Reported(text) => format!("would be refused: {text}"),
+        Decision::Refused(_) => "refused".into(),
+    }
+}
+
+/// `503 by 127.0.0.1:80 after 12 ms, timeout …`
+fn attempts_in_words(attempts: &[Attempt]) -> String {
+    let one = |attempt: &Attempt| {
+        let end = match &attempt.outcome {
+            Outcome::Status(status) => status.to_string(),
+            Outcome::Error(word) => word.to_string(),
+        };
+        let by = attempt.connection.map(|one| format!(" by {}", one.address)).unwrap_or_default();
+        format!("{end}{by} after {} ms", attempt.took.as_millis())
+    };
+    attempts.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn shown_method(method: &str) -> String {
-    method.chars().take(20).collect::<String>().to_ascii_uppercase()
+    printable(&method.chars().take(20).collect::<String>().to_ascii_uppercase())
+}
+
+fn read_url(text: &str) -> Option<Url> {
+    let url = (text.len() <= URL_BYTES).then(|| Url::parse(text).ok()).flatten();
+    url.filter(Url::has_host)
 }
 
 /// Scheme, host, port and path: people put secrets into all the rest.
-fn shown_url(text: &str) -> String {
-    let parsed = (text.len() <= URL_BYTES).then(|| Url::parse(text).ok()).flatten();
-    match parsed {
-        Some(url) if url.has_host() => {
-            format!("{}{}", url.origin().ascii_serialization(), url.path())
-        }
-        _ => "(no URL)".into(),
-    }
+fn shown(url: &Url) -> String {
+    let mut shown = origin(url);
+    shown.push_str(url.path());
+    shown
+}
+
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::broadcast::Receiver;
+    use tokio::time::advance;
+
     use super::*;
+    use crate::vault::Placeholders;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn request() -> Request {
+        let url = "https://a.example/things?key=s".into();
+        Request { method: "get".into(), url, ..Request::default() }
+    }
+
+    fn vault() -> Arc<Vault> {
+        let values = [("KEY".to_owned(), "the-secret".into())].into();
+        Arc::new(Vault::new(values, &Placeholders::new(["KEY".to_owned()]), &[].into()))
+    }
+
+    fn begin(request: &Request) -> (Tally, Receiver<Event>) {
+        let events = Events::default();
+        let watcher = events.watch();
+        let component = Component { connector: "users".into(), digest: "0123abcd".into() };
+        let scope = Scope { call: Some("call".into()), deadline: Instant::now(), vault: vault() };
+        (Arc::new(Teller::new(component, events)).tally(request, &scope), watcher)
+    }
+
+    fn told(watcher: &mut Receiver<Event>) -> RequestRecord {
+        match watcher.try_recv() {
+            Ok(Event::Request(record)) => *record,
+            other => panic!("no record: {other:?}"),
+        }
+    }
+
+    fn connection(reused: bool) -> Connection {
+        Connection { address: ([192, 0, 2, 1], 443).into(), proxied: false, reused }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_holds_the_whole_story_of_a_request() {
+        let (mut tally, mut watcher) = begin(&request());
+        tally.permitted(Decision::Granted("https://*.example".into()));
+        tally.credential("users-api");
+        tally.token_took(20 * MS);
+        tally.queued(5 * MS);
+        advance(25 * MS).await;
+        tally.begin_attempt(7);
+        tally.dialled(connection(false));
+        advance(10 * MS).await;
+        tally.received(3);
+        tally.end_attempt(Ok(503));
+        tally.waits(1000 * MS, "status 503");
+        advance(1000 * MS).await;
+        tally.queued(MS);
+        tally.begin_attempt(7);
+        tally.dialled(connection(true));
+        tally.answering(200);
+        advance(4 * MS).await;
+        tally.received(100);
+        tally.decoded(900);
+        tally.end(Ok(200));
+        let attempt = |started, took, status, reused, bytes_in, pause| Attempt {
+            started,
+            took,
+            outcome: Outcome::Status(status),
+            connection: Some(connection(reused)),
+            bytes_out: 7,
+            bytes_in,
+            pause,
+        };
+        let pause = Pause { time: 1000 * MS, why: "status 503".into() };
+        let record = told(&mut watcher);
+        let expected = RequestRecord {
+            at: record.at,
+            connector: "users".into(),
+            digest: "0123abcd".into(),
+            call: Some("call".into()),
+            method: "GET".into(),
+            url: "https://a.example/things".into(),
+            origin: "https://a.example".into(),
+            decision: Some(Decision::Granted("https://*.example".into())),
+            credential: Some("users-api".into()),
+            status: Some(200),
+            error: None,
+            sent: 2,
+            attempts: vec![
+                attempt(25 * MS, 10 * MS, 503, false, 3, None),
+                attempt(1035 * MS, 4 * MS, 200, true, 100, Some(pause)),
+            ],
+            hops: vec![],
+            bytes_out: 14,
+            bytes_in: 103,
+            bytes_decoded: Some(900),
+            queued: 6 * MS,
+            token: 20 * MS,
+            took: 1039 * MS,
+        };
+        assert_eq!(record, expected);
+        let json = serde_json::to_string(&record).expect("JSON");
+        let read: RequestRecord = serde_json::from_str(&json).expect("a record");
+        assert_eq!(RequestRecord { at: record.at, ..read }, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_dropped_says_how_far_it_came() {
+        type Step = fn(&mut Tally);
+        let steps: [(Step, Option<u16>, &str, Option<Outcome>); 3] = [
+            (|_| {}, None, NO_ANSWER, None),
+            (
+                |tally| tally.begin_attempt(0),
+                None,
+                NO_ANSWER,
+                Some(Outcome::Error(GIVEN_UP.into())),
+            ),
+            (
+                |tally| {
+                    tally.begin_attempt(0);
+                    tally.answering(200);
+                },
+                Some(200),
+                NO_END,
+                Some(Outcome::Status(200)),
+            ),
+        ];
+        for (step, status, error, outcome) in steps {
+            let (mut tally, mut watcher) = begin(&request());
+            step(&mut tally);
+            drop(tally);
+            let record = told(&mut watcher);
+            assert_eq!((record.status, record.error.as_deref()), (status, Some(error)));
+            let ended = record.attempts.into_iter().map(|attempt| attempt.outcome).next();
+            assert_eq!(ended, outcome);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_breaks_off_leaves_the_status_and_the_reason() {
+        let (mut tally, mut watcher) = begin(&request());
+        tally.begin_attempt(0);
+        tally.answering(200);
+        tally.end(Err(&Error::Interrupted("it broke".into())));
+        let record = told(&mut watcher);
+        assert_eq!((record.status, record.error.as_deref()), (Some(200), Some("it broke")));
+        assert_eq!(record.attempts[0].outcome, Outcome::Error("interrupted".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_the_decision() {
+        let (mut tally, mut watcher) = begin(&request());
+        tally.permitted(Decision::Granted("https://a.example".into()));
+        tally.end(Err(&Error::Denied("allow it with --allow x".into())));
+        let refused = Decision::Refused("allow it with --allow x".into());
+        assert_eq!(told(&mut watcher).decision, Some(refused));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_secret_gets_into_a_record() {
+        let mut request = request();
+        request.url = "https://the-secret.example/the-secret?the-secret".into();
+        request.method = "the-secret".into();
+        let (mut tally, mut watcher) = begin(&request);
+        tally.credential("the-secret");
+        let hop = Url::parse("https://u:the-secret@b.example/the-secret/token?the-secret");
+        tally.hop(&hop.expect("a URL"), |text| text.replace("token", "…"));
+        tally.permitted(Decision::Reported("the-secret is not granted".into()));
+        tally.gave_up("the-secret".into());
+        tally.end(Ok(500));
+        let record = told(&mut watcher);
+        assert!(record.hops[0].starts_with("https://b.example/"), "{record:?}");
+        let all = format!("{record:?}");
+        assert!(!all.to_lowercase().contains("the-secret") && !all.contains("token\""), "{all}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_stays_small_whatever_happens() {
+        let (mut tally, mut watcher) = begin(&request());
+        let hop = Url::parse("https://b.example/").expect("a URL");
+        for _ in 0..1000 {
+            tally.begin_attempt(1);
+            tally.hop(&hop, |text| text);
+        }
+        tally.end(Ok(200));
+        let record = told(&mut watcher);
+        assert_eq!((record.attempts.len(), record.hops.len()), (ATTEMPTS_TOLD, HOPS_TOLD));
+        assert_eq!((record.sent, record.bytes_out), (1000, 1000));
+    }
 
     #[test]
     fn a_record_shows_no_more_of_a_url_than_its_path() {
@@ -127,7 +593,10 @@ mod tests {
             ("data:text/plain,s", "(no URL)"),
             ("not a URL with s", "(no URL)"),
         ] {
-            assert_eq!(shown_url(text), expected, "{text}");
+            let request = Request { url: text.into(), ..request() };
+            let scope = Scope { call: None, deadline: Instant::now(), vault: Arc::default() };
+            let teller = Teller::new("test".into(), Events::default());
+            assert_eq!(Watched::new(&teller, &request, &scope).record.url, expected, "{text}");
         }
     }
 }

@@ -12,8 +12,9 @@ use url::{Host, Url};
 use super::held::Held;
 use super::limits::{
     ANSWER_BODY, ATTEMPT, ATTEMPTS, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
-    MOST_ATTEMPTS, NAME, NAME_PART, REQUEST_BODY, TOTAL, URL_BYTES,
+    MOST_ATTEMPTS, NAME, NAME_PART, PAUSE, REQUEST_BODY, TOTAL, URL_BYTES,
 };
+use super::payload::Upload;
 use crate::vault::Vault;
 
 /// One request, as the guest gives it. Mirrors `request` of `wit/http.wit`.
@@ -27,8 +28,12 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Option<Bytes>,
-    /// The time limit for all attempts together.
+    /// The time limit for all attempts together. For an answer in pieces, until its head is there.
     pub timeout: Option<Duration>,
+    /// The time limit for a connection.
+    pub connect_timeout: Option<Duration>,
+    /// The longest pause between two pieces of an answer in pieces.
+    pub pause_timeout: Option<Duration>,
     /// How often it may be sent at most.
     pub attempts: Option<u32>,
     /// Sent as `Idempotency-Key`, the same in every attempt.
@@ -63,6 +68,9 @@ pub enum Error {
     Dns(String),
     #[error("{0}")]
     Connect(String),
+    /// As `Connect`, by a time limit of the guest's own.
+    #[error("{0}")]
+    ConnectTimeout(String),
     #[error("{0}")]
     Timeout(String),
     #[error("{0}")]
@@ -81,6 +89,7 @@ impl Error {
             Self::Denied(text) => Self::Denied(change(text)),
             Self::Dns(text) => Self::Dns(change(text)),
             Self::Connect(text) => Self::Connect(change(text)),
+            Self::ConnectTimeout(text) => Self::ConnectTimeout(change(text)),
             Self::Timeout(text) => Self::Timeout(change(text)),
             Self::Interrupted(text) => Self::Interrupted(change(text)),
             Self::Limit(text) => Self::Limit(change(text)),
@@ -108,6 +117,8 @@ pub(super) struct Parsed {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Sent in place of `body`.
+    pub upload: Option<Upload>,
     /// Whether a second one does no more than the first, by its key.
     pub keyed: bool,
     pub attempts: u32,
@@ -115,13 +126,17 @@ pub(super) struct Parsed {
     pub attempt: Duration,
     /// The time for all of them.
     pub total: Duration,
+    /// The time for a connection.
+    pub connect: Option<Duration>,
+    /// The time between two pieces of an answer.
+    pub pause: Duration,
     pub credential: Option<String>,
     /// The largest body of an answer.
     pub answer_bytes: usize,
 }
 
 /// The key's field. Draft-ietf-httpapi-idempotency-key-header.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Sent where the guest names no agent: some APIs refuse a request without one.
 const AGENT: HeaderValue =
@@ -141,21 +156,25 @@ const CONNECTION_FIELDS: &[&str] = &[
 
 impl Parsed {
     /// Reads what the guest gave.
-    pub fn new(request: Request) -> Result<Self, Error> {
+    pub fn new(request: Request, upload: Option<Upload>) -> Result<Self, Error> {
         let method = method(&request.method)?;
-        let (url, uri) = url(&request.url)?;
+        let (url, uri) = read_url(&request.url)?;
         let body = body(request.body)?;
-        let mut headers = headers(request.headers, body.len())?;
+        let length = if upload.is_some() { None } else { Some(body.len()) };
+        let mut headers = headers(request.headers, length)?;
         add_key(&mut headers, request.idempotency_key)?;
-        add_defaults(&mut headers, &method, &body);
+        add_defaults(&mut headers, &method, length);
         Ok(Self {
             // A key that the guest wrote into the header itself makes the same promise.
             keyed: headers.contains_key(IDEMPOTENCY_KEY),
             attempts: request.attempts.unwrap_or(ATTEMPTS).clamp(1, MOST_ATTEMPTS),
             attempt: request.timeout.unwrap_or(ATTEMPT).min(LONGEST_TOTAL),
             total: request.timeout.unwrap_or(TOTAL).min(LONGEST_TOTAL),
+            connect: request.connect_timeout,
+            pause: request.pause_timeout.unwrap_or(PAUSE).min(LONGEST_TOTAL),
             credential: request.credential,
             answer_bytes: ANSWER_BODY,
+            upload,
             method,
             url,
             uri,
@@ -190,7 +209,7 @@ fn method(text: &str) -> Result<Method, Error> {
 
 /// Reads a URL as browsers do (WHATWG), so that every spelling of a host is judged and dialled as
 /// the same host.
-fn url(text: &str) -> Result<(Url, Uri), Error> {
+pub(super) fn read_url(text: &str) -> Result<(Url, Uri), Error> {
     if text.len() > URL_BYTES {
         return Err(invalid(format!("the URL is longer than {URL_BYTES} bytes")));
     }
@@ -243,7 +262,8 @@ fn body(body: Option<Bytes>) -> Result<Bytes, Error> {
     Ok(body)
 }
 
-fn headers(fields: Vec<(String, Vec<u8>)>, body: usize) -> Result<HeaderMap, Error> {
+/// `length` is that of the body; an upload sees to its own.
+fn headers(fields: Vec<(String, Vec<u8>)>, length: Option<usize>) -> Result<HeaderMap, Error> {
     // Counted before a map is built: the map has limits of its own, and panics past them.
     if fields.len() > HEADERS {
         return Err(Error::Limit(format!("the request has more than {HEADERS} header fields")));
@@ -255,10 +275,10 @@ fn headers(fields: Vec<(String, Vec<u8>)>, body: usize) -> Result<HeaderMap, Err
     let mut headers = HeaderMap::with_capacity(fields.len() + 2);
     for (name, value) in fields {
         let (name, value) = field(&name, &value)?;
-        if name == CONTENT_LENGTH {
-            check_length(&value, body)?;
-        } else {
-            headers.append(name, value);
+        match length {
+            _ if name != CONTENT_LENGTH => drop(headers.append(name, value)),
+            Some(length) => check_length(&value, length)?,
+            None => {}
         }
     }
     Ok(headers)
@@ -304,11 +324,11 @@ fn add_key(headers: &mut HeaderMap, key: Option<String>) -> Result<(), Error> {
     Ok(())
 }
 
-fn add_defaults(headers: &mut HeaderMap, method: &Method, body: &Bytes) {
+fn add_defaults(headers: &mut HeaderMap, method: &Method, length: Option<usize>) {
     headers.entry(USER_AGENT).or_insert(AGENT);
     // hyper says nothing of an empty body, and some servers refuse a POST without a length.
     let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
-    if expects_body && body.is_empty() {
+    if expects_body && length == Some(0) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
@@ -321,6 +341,10 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(request: Request) -> Result<Parsed, Error> {
+        Parsed::new(request, None)
+    }
 
     fn get(url: &str) -> Request {
         Request { method: "get".into(), url: url.into(), ..Request::default() }
@@ -350,7 +374,7 @@ mod tests {
             ("https:\\\\api.example.com\\x", "https://api.example.com/x"),
             (" https://api.example.com/\n", "https://api.example.com/"),
         ] {
-            let parsed = Parsed::new(get(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let parsed = parse(get(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(parsed.uri.to_string(), canonical, "{text}");
             assert_eq!(parsed.url.as_str(), canonical, "{text}");
         }
@@ -380,7 +404,7 @@ mod tests {
             "http://[fe80::1%25eth0]/",
             &long,
         ] {
-            let error = Parsed::new(get(text)).err();
+            let error = parse(get(text)).err();
             assert!(matches!(error, Some(Error::InvalidRequest(_))), "{text}: {error:?}");
             assert!(!error.expect("an error").to_string().contains("secret"), "{text}");
         }
@@ -405,7 +429,7 @@ mod tests {
             "",
             "x\r\ny",
         ] {
-            let error = Parsed::new(with_header(name, b"x")).err();
+            let error = parse(with_header(name, b"x")).err();
             assert!(matches!(error, Some(Error::InvalidRequest(_))), "{name}: {error:?}");
         }
     }
@@ -413,17 +437,17 @@ mod tests {
     #[test]
     fn control_characters_in_a_header_are_refused_without_telling_the_value() {
         for value in ["secret\r\nx: y", "secret\n", "secret\0", "secret\x7f"] {
-            let error = Parsed::new(with_header("x", value.as_bytes())).err().expect("refused");
+            let error = parse(with_header("x", value.as_bytes())).err().expect("refused");
             assert_eq!(error, invalid("the header x holds control characters"));
         }
     }
 
     #[test]
     fn a_right_content_length_is_dropped_and_a_wrong_one_refused() {
-        let parsed = Parsed::new(with_header("Content-Length", b"5")).expect("a right length");
+        let parsed = parse(with_header("Content-Length", b"5")).expect("a right length");
         assert!(!parsed.headers.contains_key(CONTENT_LENGTH));
         for wrong in ["4", "6", "+5", "05", "5, 5", ""] {
-            let error = Parsed::new(with_header("content-length", wrong.as_bytes())).err();
+            let error = parse(with_header("content-length", wrong.as_bytes())).err();
             assert!(matches!(error, Some(Error::InvalidRequest(_))), "{wrong}");
         }
     }
@@ -436,14 +460,14 @@ mod tests {
                 .chain(["connect", "TRACE", "", "GET /", "a b", "GÉT"].map(|text| (text, None)))
         {
             let request = Request { method: text.into(), ..get("http://a.example/") };
-            let parsed = Parsed::new(request).ok();
+            let parsed = parse(request).ok();
             assert_eq!(parsed.as_ref().map(|parsed| parsed.method.as_str()), expected, "{text}");
         }
     }
 
     #[test]
     fn a_request_has_limits() {
-        let limit = |request| matches!(Parsed::new(request), Err(Error::Limit(_)));
+        let limit = |request| matches!(parse(request), Err(Error::Limit(_)));
         let fields = |count| vec![("x".to_owned(), b"y".to_vec()); count];
         assert!(limit(Request { headers: fields(HEADERS + 1), ..get("http://a.example/") }));
         assert!(!limit(Request { headers: fields(HEADERS), ..get("http://a.example/") }));
@@ -459,26 +483,26 @@ mod tests {
             attempts: Some(u32::MAX),
             ..get("http://a.example/")
         };
-        let parsed = Parsed::new(request).expect("a request");
+        let parsed = parse(request).expect("a request");
         assert_eq!((parsed.total, parsed.attempts), (LONGEST_TOTAL, MOST_ATTEMPTS));
         let request = Request { attempts: Some(0), ..get("http://a.example/") };
-        assert_eq!(Parsed::new(request).expect("a request").attempts, 1);
+        assert_eq!(parse(request).expect("a request").attempts, 1);
     }
 
     #[test]
     fn an_idempotency_key_is_sent_once() {
         let keyed =
             |key: &str| Request { idempotency_key: Some(key.into()), ..get("http://a.example/") };
-        let parsed = Parsed::new(keyed("k-1")).expect("a request");
+        let parsed = parse(keyed("k-1")).expect("a request");
         assert_eq!(parsed.headers[IDEMPOTENCY_KEY], "k-1");
         assert!(parsed.keyed);
-        assert!(!Parsed::new(get("http://a.example/")).expect("a request").keyed);
-        assert!(Parsed::new(with_header("Idempotency-Key", b"k")).expect("a request").keyed);
+        assert!(!parse(get("http://a.example/")).expect("a request").keyed);
+        assert!(parse(with_header("Idempotency-Key", b"k")).expect("a request").keyed);
         for bad in ["", "a b", "ü", "a\n", &"k".repeat(256)] {
-            assert!(Parsed::new(keyed(bad)).is_err(), "{bad}");
+            assert!(parse(keyed(bad)).is_err(), "{bad}");
         }
         let both =
             Request { idempotency_key: Some("k".into()), ..with_header("Idempotency-Key", b"k") };
-        assert!(Parsed::new(both).is_err());
+        assert!(parse(both).is_err());
     }
 }

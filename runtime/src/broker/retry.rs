@@ -2,7 +2,9 @@
 //!
 //! How long to wait is `backoff.rs`; the loop is in `delivery.rs`.
 
-use http::Method;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::request::IDEMPOTENCY_KEY;
 
 /// What is known of an attempt that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,32 @@ pub(super) enum Fate {
 /// Whether to send the request again. `keyed`: it has an idempotency key.
 pub(super) fn again(method: &Method, keyed: bool, fate: Fate) -> bool {
     is_transient(fate) && may_repeat(method, keyed, fate)
+}
+
+/// Gives a request the idempotency key that makes it safe to repeat, where its API honours one in a
+/// field of that name and the guest gave none. Gives whether it has one now.
+///
+/// Called once per request and not per attempt: a second key would make a second effect. A key that
+/// the guest gave in the usual field is written into the field that counts.
+pub(super) fn add_key(method: &Method, field: &HeaderName, headers: &mut HeaderMap) -> bool {
+    if headers.contains_key(field) {
+        return true;
+    }
+    if is_idempotent(method) {
+        return false;
+    }
+    let key = headers.get(IDEMPOTENCY_KEY).cloned().unwrap_or_else(fresh_key);
+    headers.insert(field, key);
+    true
+}
+
+/// 122 random bits in the form of a UUID, version 4, which is what most APIs ask for.
+fn fresh_key() -> HeaderValue {
+    let random = rand::random::<u128>();
+    let marked = random & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let digits = format!("{marked:032x}");
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digits[range]);
+    HeaderValue::try_from(parts.join("-")).expect("hexadecimal digits make a header value")
 }
 
 /// What may be repeated without doing the work twice.
@@ -53,6 +81,52 @@ fn is_transient(fate: Fate) -> bool {
 mod tests {
     use super::*;
     use Fate::{Answered, MaybeSent, NotSent};
+
+    #[test]
+    fn a_key_is_made_where_it_is_needed_and_the_guests_own_is_kept() {
+        const OURS: &str = "[made]";
+        for (method, field, given, expected) in [
+            ("POST", "idempotency-key", None, Some(OURS)),
+            ("PATCH", "x-request-id", None, Some(OURS)),
+            ("REPORT", "x-request-id", None, Some(OURS)),
+            ("POST", "idempotency-key", Some(("idempotency-key", "k")), Some("k")),
+            ("POST", "x-request-id", Some(("x-request-id", "k")), Some("k")),
+            ("POST", "x-request-id", Some(("idempotency-key", "k")), Some("k")),
+            ("PUT", "idempotency-key", None, None),
+            ("GET", "idempotency-key", None, None),
+            ("DELETE", "x-request-id", Some(("x-request-id", "k")), Some("k")),
+        ] {
+            let field = HeaderName::from_static(field);
+            let mut headers = HeaderMap::new();
+            headers.extend(
+                given.map(|(name, key)| {
+                    (HeaderName::from_static(name), HeaderValue::from_static(key))
+                }),
+            );
+            let method: Method = method.parse().expect("a method");
+            let keyed = add_key(&method, &field, &mut headers);
+            assert_eq!(keyed, expected.is_some(), "{method} {field} {given:?}");
+            let found = headers.get(&field).map(|key| key.to_str().expect("a text"));
+            match expected {
+                Some(OURS) => assert_eq!(found.map(str::len), Some(36), "{method}: {found:?}"),
+                _ => assert_eq!(found, expected, "{method} {field} {given:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_fresh_key_is_a_uuid_that_was_never_seen() {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..1000 {
+            let key = fresh_key().to_str().expect("a text").to_owned();
+            let lengths: Vec<_> = key.split('-').map(str::len).collect();
+            assert_eq!(lengths, [8, 4, 4, 4, 12], "{key}");
+            assert_eq!(&key[14..15], "4", "{key}");
+            assert!("89ab".contains(&key[19..20]), "{key}");
+            assert!(key.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()), "{key}");
+            assert!(seen.insert(key));
+        }
+    }
 
     #[test]
     fn only_what_is_safe_and_transient_is_sent_again() {

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 
+use super::answer::{Answer, AnswerBody};
 use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
 use super::policy::{Permit, Policy};
-use super::request::{Error, Parsed, Response};
+use super::request::{Error, Parsed};
 use crate::vault::{Filled, Spelling, Vault};
 
 /// Refuses a URL with a placeholder before its query. Looked at before the URL is read: a field that
@@ -159,9 +160,10 @@ fn spelling(headers: &HeaderMap) -> Spelling {
 }
 
 /// Refuses an answer that could hold the request's secrets where scrubbing does not see them.
-pub(super) fn check_encoding(answer: &Response, origin: &str) -> Result<(), Error> {
+pub(super) fn check_encoding(answer: &Answer, origin: &str) -> Result<(), Error> {
     let is_plain = answer.headers.get_all(CONTENT_ENCODING).iter().all(is_identity);
-    if is_plain || answer.body.is_empty() {
+    let is_empty = matches!(&answer.body, AnswerBody::Whole(body, _) if body.is_empty());
+    if is_plain || is_empty {
         return Ok(());
     }
     Err(Error::Credential(format!(
@@ -176,17 +178,18 @@ fn is_identity(value: &HeaderValue) -> bool {
 }
 
 /// Takes secrets out of an answer's header and body.
-pub(super) fn scrub(answer: &mut Response, scrubbed: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+pub(super) fn scrub(answer: &mut Answer, scrubbed: impl Fn(&[u8]) -> Option<Vec<u8>>) {
     for value in answer.headers.values_mut() {
         if let Some(clean) = scrubbed(value.as_bytes()) {
             *value = HeaderValue::from_bytes(&clean)
                 .expect("a header value with visible ASCII in the place of some of it is one");
         }
     }
-    let Some(clean) = scrubbed(&answer.body) else { return };
+    let AnswerBody::Whole(body, _) = &mut answer.body else { return };
+    let Some(clean) = scrubbed(body) else { return };
     // A client that believed the old length would cut the body off, or wait for more.
     if answer.headers.contains_key(CONTENT_LENGTH) {
         answer.headers.insert(CONTENT_LENGTH, clean.len().into());
     }
-    answer.body = clean.into();
+    *body = clean.into();
 }

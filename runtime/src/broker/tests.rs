@@ -59,6 +59,10 @@ fn names(answers: &[&[&str]]) -> Names {
 /// An address that is public to the guard and that no machine has: its block is not given out.
 const NOWHERE: &str = "2d00::1";
 
+fn setup(policy: Policy, events: Events) -> Setup {
+    Setup { component: "test".into(), policy, traffic: Traffic::default(), events }
+}
+
 struct Scene {
     server: Arc<Server>,
     broker: Broker,
@@ -84,7 +88,7 @@ impl Scene {
         let policy = Policy::parse(&owned(allow), &owned(private)).expect("grants");
         let events = Events::default();
         let records = events.watch();
-        let broker = Broker::with_resolver("test".into(), policy, events, Arc::new(names));
+        let broker = Broker::with_resolver(setup(policy, events), Arc::new(names));
         Self { server, broker, vault: Arc::default(), records }
     }
 
@@ -106,7 +110,7 @@ impl Scene {
 
     fn record(&mut self) -> RequestRecord {
         match self.records.try_recv() {
-            Ok(Event::Request(record)) => record,
+            Ok(Event::Request(record)) => *record,
             other => panic!("no record: {other:?}"),
         }
     }
@@ -132,7 +136,7 @@ async fn a_request_is_sent_as_given_and_its_answer_given_as_sent() {
     assert_eq!(seen.body, "body");
     let record = scene.record();
     assert_eq!(record.url, format!("http://127.0.0.1:{}/path", scene.server.port));
-    assert_eq!((record.status, record.error, record.attempts), (Some(201), None, 1));
+    assert_eq!((record.status, record.error, record.sent), (Some(201), None, 1));
     assert_eq!((record.bytes_out, record.bytes_in, &*record.method), (4, 4, "POST"));
 }
 
@@ -164,6 +168,14 @@ async fn a_redirect_is_an_answer() {
     assert_eq!(scene.server.reads(), 1);
 }
 
+/// A refusal that ends with a flag, and the lines of connector.toml that follow it.
+fn in_full(text: &str) -> String {
+    let mut words = text.rsplitn(3, ' ');
+    let origin = words.next().expect("an origin");
+    let key = if words.next() == Some("--allow-private") { " private = true" } else { "" };
+    format!("{text}, or in connector.toml: [[grant]] origin = \"{origin}\"{key}")
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_opens_no_connection_and_leaves_a_record() {
     let server = Server::start(Box::new(|_| Step::Hang)).await;
@@ -192,6 +204,7 @@ async fn a_refused_request_opens_no_connection_and_leaves_a_record() {
             ),
         ),
     ] {
+        let text = in_full(&text);
         assert_eq!(scene.get(&url).await.unwrap_err(), Error::Denied(text.clone()));
         let record = scene.record();
         assert_eq!((record.status, record.error), (None, Some(text)));
@@ -308,7 +321,7 @@ async fn a_request_that_was_not_sent_is_sent_again_whatever_its_method() {
     let text = error.to_string();
     assert!(matches!(error, Error::Connect(_)), "{error:?}");
     assert!(text.starts_with(&format!("cannot connect to {origin}: ")), "{text}");
-    assert_eq!(scene.record().attempts, 3);
+    assert_eq!(scene.record().sent, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -354,7 +367,7 @@ async fn a_server_that_asks_to_wait_too_long_has_its_answer_given_at_once() {
         let record = scene.record();
         let error = record.error.expect("a reason");
         assert!(error.starts_with("not sent again: waiting "), "{error}");
-        assert_eq!((record.status, record.attempts), (Some(429), 1));
+        assert_eq!((record.status, record.sent), (Some(429), 1));
     }
 }
 
@@ -404,7 +417,7 @@ async fn a_request_without_time_is_not_sent() {
     let mut scene = Scene::scripted([]).await;
     let request = Request { timeout: Some(Duration::ZERO), ..scene.request("GET") };
     assert!(matches!(scene.send(request).await, Err(Error::Timeout(_))));
-    assert_eq!((scene.record().attempts, scene.server.connections()), (0, 0));
+    assert_eq!((scene.record().sent, scene.server.connections()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -431,7 +444,7 @@ async fn a_request_that_is_given_up_leaves_a_record() {
     let sending = scene.send(scene.request("GET"));
     assert!(tokio::time::timeout(Duration::from_secs(1), sending).await.is_err());
     let record = scene.record();
-    assert_eq!((record.status, record.attempts), (None, 1));
+    assert_eq!((record.status, record.sent), (None, 1));
     assert_eq!(record.error.as_deref(), Some("given up before the answer came"));
 }
 

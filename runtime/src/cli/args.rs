@@ -78,6 +78,7 @@ pub(super) struct Run {
 Examples:
   aloma-wasm call hello.wasm hello
   aloma-wasm call users.wasm getUser '{\"userId\":\"7\"}' --allow https://api.example.com
+  aloma-wasm call users.wasm getUser '{\"userId\":\"7\"}' --trace
   echo '{\"name\":\"Ann\"}' | aloma-wasm call hello.wasm hello -")]
 pub(super) struct Call {
     /// The connector's component file
@@ -89,6 +90,9 @@ pub(super) struct Call {
     /// The arguments, a JSON object; `-` reads them from standard input
     #[arg(value_name = "JSON", default_value = "{}", value_parser = arguments)]
     pub arguments: Arguments,
+    /// Print the call's requests as a tree on standard error: what was decided, tried and answered
+    #[arg(long)]
+    pub trace: bool,
     #[command(flatten)]
     pub connector: Connector,
 }
@@ -180,6 +184,9 @@ pub(super) struct Connector {
     /// Let the connector read the secret in this configuration field; else it gets a placeholder
     #[arg(long, value_name = "KEY")]
     pub reveal: Vec<String>,
+    /// Add a record of every request to this file, a JSON object a line, never a body or a secret
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Read settings from this file instead of .env; the environment goes before it
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,

@@ -1,17 +1,20 @@
 //! `aloma-wasm call`
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
-use crate::broker::Broker;
+use super::trace::{self, Called, Trace};
+use crate::broker::{self, Broker, Traffic};
 use crate::connector::{self, Connector, Context, Engine, Loaded, Services, limits};
 use crate::dispatch::target;
-use crate::events::Events;
+use crate::events::{Component, Events};
 use crate::oauth::Authorization;
+use crate::recording::Recording;
 use crate::run::{cache, configuration, connector_id};
 use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
@@ -28,7 +31,16 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     settings::check_assignments(&fields.values, &[(&id, &manifest)])?;
     let configuration = configuration(&id, &manifest, &fields, &policy, &environment)?;
     let events = Events::default();
-    let broker = Arc::new(Broker::new(id.clone(), policy, events.clone()));
+    let recording = args.connector.record.as_deref().map(|file| Recording::start(file, &events));
+    let recording = recording.transpose()?;
+    let trace = args.trace.then(|| Trace::begin(&events));
+    let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
+    let broker = Arc::new(Broker::new(broker::Setup {
+        component: component.clone(),
+        policy,
+        traffic: Traffic::default(),
+        events: events.clone(),
+    }));
     Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)
         .configure(&configuration);
     let services = Services { broker, workspace: Arc::new(NoWorkspace) };
@@ -36,12 +48,25 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let connector = Connector::new(loaded, settings);
     let target = target(&manifest, std::slice::from_ref(&args.action));
     let context = Context { call: Some(crate::ids::fresh_id().into()), ..Context::default() };
+    let (began, since) = (SystemTime::now(), Instant::now());
     let outcome = connector.call(&target, &arguments, &context).await;
+    let took = since.elapsed();
     connector.shut_down().await;
-    match outcome {
-        Ok(result) => super::print(result.get()),
-        Err(error) => Err(anyhow!("{error}{}", hint(&connector))),
+    let outcome = outcome.map_err(|error| anyhow!("{error}{}", hint(&connector)));
+    // With the connector go the last requests and their events.
+    drop(connector);
+    if let Some(recording) = recording {
+        recording.finish().await;
     }
+    if let Some(trace) = trace {
+        let action = &*args.action;
+        let called =
+            Called { action, component: &component, failed: outcome.is_err(), began, took };
+        let tree = trace::tree(&called, &trace.end().await, super::in_colour(&environment));
+        // Nobody may be there to read it; the result is worth more.
+        let _ = std::io::stderr().write_all(tree.as_bytes());
+    }
+    super::print(outcome?.get())
 }
 
 /// What an operator has probably forgotten.

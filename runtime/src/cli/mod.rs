@@ -6,6 +6,7 @@ mod inspect;
 mod keys;
 mod new;
 mod run;
+mod trace;
 mod workspace;
 
 use std::io::Write as _;
@@ -97,7 +98,13 @@ fn log_to_stderr(flag: Option<LogLevel>, environment: &Environment, default: Log
     let set = environment.get("LOG_LEVEL").and_then(LogLevel::read);
     let level = flag.or(set).unwrap_or(default).as_str();
     let filter = EnvFilter::new(format!("warn,aloma_wasm={level},connector={level}"));
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(in_colour(environment));
     builder.with_target(false).with_writer(std::io::stderr).init();
+}
+
+/// Whether standard error is in colour: for a terminal, unless NO_COLOR is set (no-color.org).
+fn in_colour(environment: &Environment) -> bool {
+    let is_unwanted = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_unwanted && std::io::IsTerminal::is_terminal(&std::io::stderr())
 }

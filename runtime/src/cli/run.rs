@@ -19,6 +19,7 @@ pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Re
         limits: args.connector.limits(),
         grace: Duration::from_secs(args.shutdown_timeout),
         fields: args.connector.fields(),
+        record: args.connector.record,
         listen: args.local.listen,
         data: args.local.data,
     };

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use aws_lc_rs::{digest, hmac};
 
+use super::limits;
+
 const MAC_LENGTH: usize = 32;
 const KEY_LENGTH: usize = 32;
 
@@ -90,6 +92,11 @@ impl Name {
         engine.precompile_compatibility_hash().hash(&mut settings);
         let hex: String = content.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("{hex}-{:016x}", settings.finish()))
+    }
+
+    /// The beginning of the component's SHA-256: enough to tell one component from another.
+    pub fn digest(&self) -> &str {
+        self.0.get(..limits::DIGEST_DIGITS).unwrap_or_default()
     }
 }
 

@@ -86,3 +86,7 @@ pub const PATTERN_BYTES: usize = 256 << 10;
 
 /// Time after which an idle instance goes. A burst of calls then leaves no memory behind.
 pub const IDLE: Duration = Duration::from_secs(60);
+
+/// Digits of a component's SHA-256 that people are shown: no two of one operator's connectors share
+/// them.
+pub const DIGEST_DIGITS: usize = 12;

@@ -26,6 +26,8 @@ pub struct Loaded {
     pub imports: Vec<String>,
     /// Bytes of the file.
     pub size: usize,
+    /// The beginning of the file's SHA-256.
+    pub digest: Arc<str>,
     pub(super) pre: ConnectorPre<State>,
     pub(super) schemas: std::collections::BTreeMap<String, Arguments>,
     pub(super) engine: Engine,
@@ -56,7 +58,7 @@ impl Loaded {
         let bytes = read(path)?;
         let size = bytes.len();
         let compiling = engine.clone();
-        let component =
+        let (component, digest) =
             tokio::task::spawn_blocking(move || compile(&compiling, &bytes, cache.as_deref()))
                 .await
                 .context("the compiler crashed")??;
@@ -68,6 +70,7 @@ impl Loaded {
             manifest: Arc::new(manifest),
             imports,
             size,
+            digest,
             pre,
             schemas,
             engine: engine.clone(),
@@ -108,10 +111,15 @@ fn check_kind(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-fn compile(engine: &Engine, bytes: &[u8], cache: Option<&Cache>) -> anyhow::Result<Component> {
+fn compile(
+    engine: &Engine,
+    bytes: &[u8],
+    cache: Option<&Cache>,
+) -> anyhow::Result<(Component, Arc<str>)> {
     let name = Name::new(bytes, engine.wasmtime());
+    let digest = name.digest().into();
     if let Some(component) = cache.and_then(|cache| from_cache(engine, cache, &name)) {
-        return Ok(component);
+        return Ok((component, digest));
     }
     let component = Component::new(engine.wasmtime(), bytes)
         .map_err(|error| anyhow!("it is damaged or cut off: {}", error.root_cause()))?;
@@ -125,7 +133,7 @@ fn compile(engine: &Engine, bytes: &[u8], cache: Option<&Cache>) -> anyhow::Resu
             tracing::warn!("the compilation is not cached: {error:#}");
         }
     }
-    Ok(component)
+    Ok((component, digest))
 }
 
 #[allow(unsafe_code, reason = "wasmtime cannot check compiled code; the cache's MAC does")]

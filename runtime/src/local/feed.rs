@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{EVENTS, EVENTS_BYTES, LINE_BYTES, WATCHER_BACKLOG};
 use super::store::now;
-use crate::events::Event;
+use crate::events::{Decision, Event};
 use crate::workspace::packet::raw;
 
 /// The latest events, and whoever watches them.
@@ -123,6 +123,8 @@ impl Feed {
             Event::Request(mut record) => {
                 cut(&mut record.url, LINE_BYTES);
                 record.error.iter_mut().for_each(|error| cut(error, LINE_BYTES));
+                record.hops.iter_mut().for_each(|hop| cut(hop, LINE_BYTES));
+                cut_decision(record.decision.as_mut());
                 self.add(
                     Some(record.connector.clone()),
                     record.call.clone(),
@@ -159,6 +161,16 @@ impl Ring {
             let Some(oldest) = self.told.pop_front() else { break };
             self.bytes -= oldest.json.get().len();
         }
+    }
+}
+
+fn cut_decision(decision: Option<&mut Decision>) {
+    use Decision::{Granted, Refused, Reported};
+    let Some(Granted(text) | Reported(text) | Refused(text)) = decision else { return };
+    if text.len() > LINE_BYTES {
+        let mut shorter = text.to_string();
+        cut(&mut shorter, LINE_BYTES);
+        *text = shorter.into();
     }
 }
 

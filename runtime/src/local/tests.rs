@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use self::scene::{PATIENCE, Scene, said};
-use crate::events::{Event, LogLine};
+use crate::events::{Decision, Event, LogLine, RequestRecord};
 use crate::manifest::{Action, Manifest};
 use crate::workspace::keys::KeyPair;
 use crate::workspace::sealing;
@@ -483,6 +483,33 @@ async fn a_connector_of_this_process_shows_its_schemas_and_what_its_calls_did() 
         (&all["events"][0]["kind"], &all["events"][0]["number"]),
         (&json!("registered"), &json!(1))
     );
+}
+
+#[tokio::test]
+async fn a_request_shows_what_was_decided_and_tried_and_is_not_too_long() {
+    let scene = Scene::start().await;
+    let _connector = scene.join("hosted", no_fields(), None).await;
+    let long = "x".repeat(super::limits::LINE_BYTES * 2);
+    let record = RequestRecord { connector: "hosted".into(), ..crate::events::sample() };
+    let reported = Some(Decision::Reported(long.as_str().into()));
+    let second = RequestRecord { decision: reported, hops: vec![long], ..record.clone() };
+    for record in [record, second] {
+        scene.events.tell(Event::Request(Box::new(record)));
+    }
+    let two = |answer: &Value| answer["events"].as_array().is_some_and(|events| events.len() == 2);
+    let shown = scene.until("api/connectors/hosted/events?call=call", two).await;
+    let [first, second] = [&shown["events"][0], &shown["events"][1]];
+    assert_eq!(first["kind"], "request");
+    assert_eq!(first["decision"], json!({"granted": "https://*.example.com"}));
+    assert_eq!(first["credential"], "users-api");
+    assert_eq!((&first["sent"], &first["tookMs"]), (&json!(2), &json!(1250.0)));
+    assert_eq!(first["attempts"][0]["status"], 503);
+    assert_eq!(first["attempts"][1]["pause"], json!({"ms": 1000.0, "why": "status 503"}));
+    let connection = json!({"address": "192.0.2.1:443", "proxied": false, "reused": true});
+    assert_eq!(first["attempts"][1]["connection"], connection);
+    for text in [&second["decision"]["reported"], &second["hops"][0]] {
+        assert!(text.as_str().is_some_and(|text| text.ends_with("… (cut)")), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::{ALLOW_PRIVATE, Grant, Permit, Policy, PolicyError, Refusal};
+use super::origin::Origin;
+use super::{Permit, Policy, PolicyError, Refusal, read_origin, refusal};
 
 /// The origins that each bound field goes to, by its key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bindings(BTreeMap<String, Vec<Grant>>);
+pub(super) struct Bindings(BTreeMap<String, Vec<Origin>>);
 
 const BIND: &str = "--bind";
 
@@ -20,12 +21,12 @@ impl Policy {
     /// the origin must be granted as well.
     pub fn bind(mut self, bindings: &[(String, String)]) -> Result<Self, PolicyError> {
         for (key, origin) in bindings {
-            let grant = Grant::parse(BIND, origin).map_err(|error| PolicyError {
+            let origin = read_origin(BIND, origin).map_err(|error| PolicyError {
                 given: format!("{key}={}", error.given),
                 example: format!("{key}={}", error.example),
                 ..error
             })?;
-            self.bindings.0.entry(key.clone()).or_default().push(grant);
+            self.bindings.0.entry(key.clone()).or_default().push(origin);
         }
         Ok(self)
     }
@@ -42,30 +43,54 @@ impl Policy {
         url: &Url,
         permit: &Permit,
     ) -> Result<(), Refusal> {
-        let origin = permit.origin();
-        if !permit.carries_secrets(url) {
-            return Err(Refusal(format!(
-                "the secret {key} is not sent to {origin} over plain http, where anyone can read \
-                 it; use https, or, where that is a host of your own network, {ALLOW_PRIVATE} {origin}"
-            )));
-        }
-        let bound = self.bindings.0.get(key);
+        permit.may_carry(&format!("the secret {key}"), url)?;
+        let Some(bound) = self.bindings.0.get(key) else { return Ok(()) };
         let is_bound =
-            |grant: &Grant| url.host().is_some_and(|host| grant.matches(url, &host.to_owned()));
-        if bound.is_none_or(|grants| grants.iter().any(is_bound)) {
+            |origin: &Origin| url.host().is_some_and(|host| origin.matches(url, &host.to_owned()));
+        if bound.iter().any(is_bound) {
             return Ok(());
         }
+        let origin = permit.origin();
+        let bound: Vec<_> = bound.iter().map(ToString::to_string).collect();
+        let list = refusal::list(bound.iter().map(String::as_str).chain([origin]));
         Err(Refusal(format!(
-            "the secret {key} is not bound to {origin}; allow it with {BIND} {key}={origin}"
+            "the secret {key} is not bound to {origin}; allow it with {BIND} {key}={origin}, or in \
+             connector.toml: [secrets.{}] bind = {list}",
+            refusal::key(key)
         )))
+    }
+
+    /// The origins that each bound field goes to, by its key.
+    pub fn bound(&self) -> impl Iterator<Item = (&str, Vec<String>)> {
+        let texts = |origins: &[Origin]| origins.iter().map(ToString::to_string).collect();
+        self.bindings.0.iter().map(move |(key, origins)| (key.as_str(), texts(origins)))
     }
 }
 
 impl Permit {
     /// Whether secrets may travel there: over TLS, or to an origin that the operator granted as
-    /// private.
+    /// private; and never to what is not granted.
     pub(in crate::broker) fn carries_secrets(&self, url: &Url) -> bool {
-        url.scheme() == "https" || self.is_private()
+        self.may_carry("a secret", url).is_ok()
+    }
+
+    /// The same for something that is named: `the credential users-api`.
+    pub(in crate::broker) fn may_carry(&self, what: &str, url: &Url) -> Result<(), Refusal> {
+        if let Some(refusal) = self.would_refuse() {
+            return Err(Refusal(format!(
+                "{what} is not sent where nothing is granted, also while the policy only reports: \
+                 {refusal}"
+            )));
+        }
+        if url.scheme() == "https" || self.is_private() {
+            return Ok(());
+        }
+        let origin = self.origin();
+        Err(Refusal(format!(
+            "{what} is not sent to {origin} over plain http, where anyone can read it; use https, \
+             or, where that is a host of your own network, {}",
+            refusal::grant(origin, true)
+        )))
     }
 }
 
@@ -82,7 +107,7 @@ mod tests {
             .collect();
         let policy = Policy::parse(&grants, &private).and_then(|policy| policy.bind(&bindings));
         let (policy, url) = (policy.expect("grants"), Url::parse(url).expect(url));
-        let permit = policy.check(&url).expect("granted");
+        let permit = policy.check(&http::Method::GET, &url).expect("granted");
         policy.may_carry(key, &url, &permit).err().map(|refusal| refusal.to_string())
     }
 
@@ -93,7 +118,8 @@ mod tests {
         }
         let text = "the secret KEY is not sent to http://a.example over plain http, where anyone \
             can read it; use https, or, where that is a host of your own network, \
-            --allow-private http://a.example";
+            --allow-private http://a.example, or in connector.toml: [[grant]] \
+            origin = \"http://a.example\" private = true";
         assert_eq!(refusal(&[], "KEY", "http://a.example/x").as_deref(), Some(text));
         let bound = [("KEY", "http://a.example")];
         assert_eq!(refusal(&bound, "KEY", "http://a.example/x").as_deref(), Some(text));
@@ -107,7 +133,9 @@ mod tests {
         }
         for origin in ["https://b.example", "https://a.example:444", "http://127.0.0.1:81"] {
             let text = format!(
-                "the secret KEY is not bound to {origin}; allow it with --bind KEY={origin}"
+                "the secret KEY is not bound to {origin}; allow it with --bind KEY={origin}, or in \
+                 connector.toml: [secrets.KEY] bind = [\"https://a.example\", \
+                 \"https://*.b.example\", \"{origin}\"]"
             );
             assert_eq!(refusal(&bound, "KEY", &format!("{origin}/x?y")), Some(text));
             assert_eq!(refusal(&bound, "OTHER", origin), None);

@@ -115,7 +115,7 @@ async fn a_special_address_is_refused_in_every_spelling() {
 async fn send(destination: &Destination, policy: Policy) -> Fate {
     let names = destination.name.clone().into_iter().collect();
     let network = Arc::new(Network { names, ..Network::default() });
-    let broker = Broker::with_resolver("test".into(), policy, Events::default(), network.clone());
+    let broker = Broker::with_resolver(setup(policy, Events::default()), network.clone());
     let url = destination.url.clone();
     let request = Request { method: "GET".into(), url, attempts: Some(1), ..Request::default() };
     let scope = Scope {

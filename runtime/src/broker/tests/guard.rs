@@ -10,7 +10,7 @@ use super::*;
 fn broker(allow: &[&str], private: &[&str], network: &Arc<Network>) -> Broker {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect::<Vec<_>>();
     let policy = Policy::parse(&owned(allow), &owned(private)).expect("grants");
-    Broker::with_resolver("test".into(), policy, Events::default(), network.clone())
+    Broker::with_resolver(setup(policy, Events::default()), network.clone())
 }
 
 fn scope() -> Scope {
@@ -107,8 +107,8 @@ async fn a_token_endpoint_passes_the_same_guard() {
         ),
         (
             "http://rebound.internal/token",
-            "rebound.internal (169.254.169.254) is a cloud metadata address; allow it with \
-             --allow-private http://169.254.169.254 and name it by that address",
+            "rebound.internal (169.254.169.254) is a cloud metadata address; name it by that \
+             address and allow it with --allow-private http://169.254.169.254",
         ),
         (
             "https://id.example:8443/token",
@@ -121,7 +121,7 @@ async fn a_token_endpoint_passes_the_same_guard() {
         let private = ["http://api.internal", "http://rebound.internal"];
         let broker = broker(&["https://*"], &private, &network);
         for error in ask_for_tokens(&broker, token_url).await {
-            assert_eq!(error, Error::Denied(text.into()), "{token_url}");
+            assert_eq!(error, Error::Denied(in_full(text)), "{token_url}");
         }
         let of_the_call: SocketAddr = "10.0.0.1:80".parse().expect("an address");
         assert_eq!(*network.dialled.lock(), [of_the_call], "{token_url}");

@@ -240,7 +240,7 @@ async fn a_token_endpoint_must_be_granted_and_never_redirects() {
     scene.broker.set_oauth(Some(client), Arc::new(|_| Box::pin(async {})));
     let error = scene.broker.exchange_code("c", "r", None).await.unwrap_err();
     let text = "https://id.example is not granted; allow it with --allow https://id.example";
-    assert_eq!(error, Error::Denied(text.into()));
+    assert_eq!(error, Error::Denied(in_full(text)));
 }
 
 #[tokio::test(start_paused = true)]

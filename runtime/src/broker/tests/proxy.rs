@@ -14,6 +14,7 @@ use super::rebinding::{Dns, Zone};
 use super::*;
 use crate::broker::dial::{Connector, DialError, Dialled, Profile};
 use crate::broker::network::NetworkSettings;
+use crate::broker::policy::Mode;
 use crate::broker::proxy::Proxy;
 
 /// A proxy that tunnels, or does what a test orders.
@@ -94,8 +95,12 @@ pub(super) fn client(
 ) -> TestClient {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.into()).collect::<Vec<_>>();
     let [allow, private] = grants.map(owned);
-    let policy = Arc::new(Policy::parse(&allow, &private).expect("grants"));
-    Client::builder(TokioExecutor::new()).build(Connector::new(policy, resolver, profile))
+    with_policy(Policy::parse(&allow, &private).expect("grants"), resolver, profile)
+}
+
+fn with_policy(policy: Policy, resolver: Arc<dyn Resolve>, profile: Profile) -> TestClient {
+    let connector = Connector::new(Arc::new(policy), resolver, profile);
+    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 pub(super) async fn get(
@@ -264,6 +269,20 @@ async fn metadata_is_not_left_to_a_proxy_that_resolves() {
     let client = scene.client(&[], &[origin], profile(RESOLVES));
     get(&client, origin).await.expect("granted by name");
     assert_eq!(scene.proxy.asked(), ["CONNECT metadata.google.internal:80"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_only_reports_leaves_no_name_to_a_proxy() {
+    let scene = Proxied::new().await;
+    let policy = || Policy::default().in_mode(Mode::Report);
+    let client = with_policy(policy(), scene.network.clone(), profile(RESOLVES));
+    // It may lead anywhere.
+    let error = refusal(&client, "http://api.example/").await;
+    assert_denied(error, "http://api.example is not granted");
+    let client = with_policy(policy(), scene.network.clone(), profile(PROXY));
+    get(&client, "http://api.example/").await.expect("a public address");
+    assert_denied(refusal(&client, "http://inside.example/").await, "is a private address");
+    assert_eq!(scene.proxy.asked(), ["CONNECT 93.184.216.34:80"]);
 }
 
 #[tokio::test(start_paused = true)]

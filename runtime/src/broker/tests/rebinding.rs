@@ -135,7 +135,7 @@ impl Rebinding {
         let dns = Arc::new(Dns { broken, ..dns });
         let allow = ["http://*".into(), "http://*:8080".into()];
         let policy = Policy::parse(&allow, &[]).expect("grants");
-        let broker = Broker::with_resolver("test".into(), policy, Events::default(), dns.clone());
+        let broker = Broker::with_resolver(setup(policy, Events::default()), dns.clone());
         Self { server, zone, dns, broker, _dns_server: dns_server }
     }
 

@@ -252,9 +252,11 @@ async fn a_secret_is_not_sent_where_it_is_not_bound() {
         Policy::parse(&[], std::slice::from_ref(&origin)).and_then(|policy| policy.bind(&bindings));
     let events = Events::default();
     scene.records = events.watch();
-    scene.broker = Broker::new("test".into(), policy.expect("grants"), events);
-    let says =
-        format!("the secret CANARY is not bound to {origin}; allow it with --bind CANARY={origin}");
+    scene.broker = Broker::new(setup(policy.expect("grants"), events));
+    let says = format!(
+        "the secret CANARY is not bound to {origin}; allow it with --bind CANARY={origin}, or in \
+         connector.toml: [secrets.CANARY] bind = [\"https://api.example\", \"{origin}\"]"
+    );
     let (key, token) = (scene.placeholder("CANARY"), scene.placeholder("TOKEN"));
     let basic = format!("Basic {}", STANDARD.encode(format!(":{key}")));
     let url = format!("{origin}/?{key}");

@@ -192,6 +192,7 @@ impl From<wit::Request> for Request {
             attempts: options.attempts,
             idempotency_key: options.idempotency_key,
             credential: options.credential,
+            ..Self::default()
         }
     }
 }
@@ -218,7 +219,7 @@ impl From<Error> for wit::Error {
             Error::InvalidRequest(text) => Self::InvalidRequest(text),
             Error::Denied(text) => Self::Denied(text),
             Error::Dns(text) => Self::Dns(text),
-            Error::Connect(text) => Self::Connect(text),
+            Error::Connect(text) | Error::ConnectTimeout(text) => Self::Connect(text),
             Error::Timeout(text) => Self::Timeout(text),
             Error::Interrupted(text) => Self::Interrupted(text),
             Error::Limit(text) => Self::Limit(text),

@@ -64,8 +64,7 @@ async function call(connector, action, json, place) {
 
 /** The end of a call: its answer, what was refused on the way, and what else happened. */
 function outcome({ state, tookMs, error, result }, events) {
-  const refusals = new Map(events.filter((event) => event.kind === 'request' && event.error)
-    .map((event) => [event.error, flagOf(event.error)]));
+  const refusals = new Map(events.filter(({ kind }) => kind === 'request').map(refusalOf).filter(Boolean).map((text) => [text, flagOf(text)]));
   const tag = { ok: ['good', 'answered'], error: ['bad', 'failed'], running: ['', 'running'] }[state];
   return [
     h('div', { class: 'row' }, h('span', { class: `tag ${tag[0]}` }, tag[1]),
@@ -98,13 +97,44 @@ export function eventLine(event) {
     return line(event.at, event.level, event.level === 'error' ? 'error' : event.level === 'warn' ? 'warn' : '', event.message);
   }
   if (event.kind === 'lost') return line(event.at, 'lost', 'warn', `${event.count} events came too fast to be shown`);
+  return requestLine(event);
+}
+
+function requestLine(event) {
   const failed = event.error !== null || event.status >= 400;
-  const facts = [event.status ?? 'no answer', took(event.took), `${bytes(event.bytes_out)} out, ${bytes(event.bytes_in)} in`,
-    event.attempts > 1 && `${event.attempts} attempts`].filter(Boolean).join(' · ');
-  const made = line(event.at, event.method, failed ? 'error' : '', `${event.url}\n${facts}${event.error ? `\n${event.error}` : ''}`);
-  const flag = flagOf(event.error);
+  const doubtful = event.decision?.reported !== undefined;
+  const facts = [event.status ?? 'no answer', took(event.tookMs), `${bytes(event.bytesOut)} out, ${bytes(event.bytesIn)} in`,
+    event.sent > 1 && `${event.sent} attempts`, event.credential && `credential ${event.credential}`].filter(Boolean).join(' · ');
+  const made = line(event.at, event.method, failed ? 'error' : doubtful ? 'warn' : '',
+    `${event.url}\n${facts}${event.error ? `\n${event.error}` : ''}`);
+  const story = storyOf(event);
+  if (story.length > 0) made.lastChild.append(h('details', {}, h('summary', {}, 'How it went'), h('ul', {}, story.map((fact) => h('li', {}, fact)))));
+  const flag = flagOf(refusalOf(event));
   if (flag) made.lastChild.append(flag);
   return made;
+}
+
+/** What was refused, or would be if the policy did more than report. */
+const refusalOf = ({ error, decision }) => error ?? decision?.reported;
+
+/** What was decided and tried, a line each. */
+function storyOf({ decision, tokenMs, queuedMs, attempts, sent, hops, bytesDecoded }) {
+  return [
+    decision?.granted && `granted by ${decision.granted}`,
+    decision?.reported && `would be refused: ${decision.reported}`,
+    tokenMs >= 1 && `waited ${took(tokenMs)} for a token`,
+    queuedMs >= 1 && `waited ${took(queuedMs)} for a place`,
+    ...attempts.map(attemptOf),
+    sent > attempts.length && `and ${sent - attempts.length} more attempts`,
+    ...hops.map((url) => `redirected to ${url}`),
+    bytesDecoded !== null && `${bytes(bytesDecoded)} after decompression`,
+  ].filter(Boolean);
+}
+
+function attemptOf({ startedMs, tookMs, status, error, connection, bytesOut, bytesIn, pause }, index) {
+  const by = connection && `${connection.proxied ? 'proxy ' : ''}${connection.address}, ${connection.reused ? 'same' : 'new'} connection`;
+  return [`attempt ${index + 1} at +${took(startedMs)}: ${status ?? error} after ${took(tookMs)}`, by,
+    `${bytes(bytesOut)} out, ${bytes(bytesIn)} in`, pause && `after a pause of ${took(pause.ms)} (${pause.why})`].filter(Boolean).join(' · ');
 }
 
 const line = (at, what, kind, text) => h('li', { class: kind },

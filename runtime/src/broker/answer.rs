@@ -1,0 +1,237 @@
+//! An answer's body on its way in: read whole, or passed on as it comes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::held::Held;
+use super::payload::Pieces;
+use super::request::{Error, Response};
+
+/// An answer on its way through the broker.
+pub(super) struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: AnswerBody,
+}
+
+pub(super) enum AnswerBody {
+    Whole(Bytes, Held),
+    Pieces(Pieces),
+}
+
+/// One answer whose body is still on its way.
+pub struct Streamed {
+    /// The status.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body. Dropping it gives up what has not come yet.
+    pub body: Pieces,
+}
+
+/// How an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Read to its end, which belongs to the attempt: one that breaks off may be repeated.
+    Whole,
+    /// Handed on once its head is there.
+    Pieces,
+}
+
+impl Answer {
+    /// The whole answer; what is still on its way is waited for.
+    pub async fn whole(self, limit: usize, mut held: Held) -> Result<Response, Error> {
+        let Self { status, headers, body } = self;
+        let (body, held) = match body {
+            AnswerBody::Whole(body, held) => (body, held),
+            AnswerBody::Pieces(body) => {
+                let body =
+                    collect(body, limit, &mut held).await.map_err(|unread| match unread {
+                        Unread::TooLarge => {
+                            Error::Limit(format!("the answer is over {limit} bytes"))
+                        }
+                        Unread::Failed(error) => error,
+                    })?;
+                (body, held)
+            }
+        };
+        Ok(Response { status, headers, body, held: Arc::new(held) })
+    }
+
+    /// The answer with its body in pieces.
+    pub fn streamed(self) -> Streamed {
+        let Self { status, headers, body } = self;
+        let body = match body {
+            AnswerBody::Pieces(body) => body,
+            AnswerBody::Whole(body, held) => {
+                let body = Full::new(body).map_err(|never| match never {});
+                Watched::new(body, held).boxed_unsync()
+            }
+        };
+        Streamed { status, headers, body }
+    }
+}
+
+/// What is held is let go with the body.
+impl Watch for Held {
+    fn piece(&mut self, _: usize) {}
+    fn end(self, _: Result<(), &Error>) {}
+}
+
+/// Why a body was not read to its end.
+pub(super) enum Unread {
+    TooLarge,
+    Failed(Error),
+}
+
+/// Reads a body to its end.
+pub(super) async fn collect(
+    body: impl Body<Data = Bytes, Error = Error>,
+    limit: usize,
+    held: &mut Held,
+) -> Result<Bytes, Unread> {
+    // Said beforehand, it need not be read to be refused.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Unread::TooLarge);
+    }
+    let mut body = std::pin::pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Unread::Failed)?.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Err(Unread::TooLarge);
+        }
+        held.grow(data.len()).map_err(Unread::Failed)?;
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// A body that comes within its time: so long between two pieces, and all of it before the end of the
+/// call.
+pub(super) struct Timed<B> {
+    body: B,
+    pause: Duration,
+    until: Instant,
+    alarm: Pin<Box<Sleep>>,
+    is_over: bool,
+}
+
+impl<B> Timed<B> {
+    pub fn new(body: B, pause: Duration, until: Instant) -> Self {
+        let alarm = Box::pin(sleep_until(until.min(Instant::now() + pause)));
+        Self { body, pause, until, alarm, is_over: false }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Timed<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            let next = self.until.min(Instant::now() + self.pause);
+            self.alarm.as_mut().reset(next);
+            // A server that always has a piece ready would outrun the alarm.
+            let is_late = Instant::now() >= self.until && frame.is_some();
+            if !is_late {
+                return Poll::Ready(frame);
+            }
+        } else {
+            ready!(self.alarm.as_mut().poll(context));
+        }
+        self.is_over = true;
+        let text = if Instant::now() >= self.until {
+            "the time of the call was over before the whole answer had come".to_owned()
+        } else {
+            format!("no more of the answer came for {} s", self.pause.as_secs_f64())
+        };
+        Poll::Ready(Some(Err(Error::Timeout(text))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body that keeps something until it is over, and tells it how it ended and what came.
+pub(super) struct Watched<B, W: Watch> {
+    body: B,
+    watch: Option<W>,
+}
+
+/// Sees a body go by.
+pub(super) trait Watch: Unpin {
+    /// A piece of so many bytes came.
+    fn piece(&mut self, bytes: usize);
+    /// The body is over. Not called where it is dropped before.
+    fn end(self, outcome: Result<(), &Error>);
+}
+
+impl<B, W: Watch> Watched<B, W> {
+    pub fn new(body: B, watch: W) -> Self {
+        Self { body, watch: Some(watch) }
+    }
+}
+
+impl<B, W> Body for Watched<B, W>
+where
+    B: Body<Data = Bytes, Error = Error> + Unpin,
+    W: Watch,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                if let Some(watch) = &mut self.watch {
+                    watch.piece(bytes);
+                }
+            }
+            Some(Err(error)) => {
+                if let Some(watch) = self.watch.take() {
+                    watch.end(Err(error));
+                }
+            }
+            None => {
+                if let Some(watch) = self.watch.take() {
+                    watch.end(Ok(()));
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    // Not passed on: whoever asks would stop before the end is seen here.
+    fn is_end_stream(&self) -> bool {
+        self.watch.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
