@@ -29,7 +29,7 @@ use super::address::METADATA_NAMES;
 use super::limits::{ADDRESSES, CONNECT, RESOLVE};
 use super::network::Network;
 use super::policy::{Permit, Policy, Refusal, literal};
-use super::proxy::{NoTunnel, Proxy};
+use super::proxy::{NoTunnel, Proxy, Remedy};
 use crate::tls::ClientIdentity;
 
 pub(super) use wire::{Dialled, Wire};
@@ -66,6 +66,9 @@ pub(super) enum DialError {
     Dns(String),
     #[error("{0}")]
     Connect(String),
+    /// The proxy does not want to, and will not want to later.
+    #[error("{0}")]
+    Proxy(String),
 }
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -226,7 +229,7 @@ impl Guard {
             let (_, mut stream) = self.connect_to_proxy(proxy).await?;
             match proxy.tunnel(&mut stream, &address.to_string()).await {
                 Ok(()) => return Ok(Wire::new(stream, Dialled { address, proxied: true })),
-                Err(error) if error.is_of_target => last = error.into(),
+                Err(error) if error.remedy == Remedy::Elsewhere => last = error.into(),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -256,7 +259,10 @@ impl Guard {
 
 impl From<NoTunnel> for DialError {
     fn from(error: NoTunnel) -> Self {
-        Self::Connect(error.to_string())
+        match error.remedy {
+            Remedy::Elsewhere | Remedy::Later => Self::Connect(error.to_string()),
+            Remedy::Settings => Self::Proxy(error.to_string()),
+        }
     }
 }
 

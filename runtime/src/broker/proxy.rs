@@ -36,8 +36,18 @@ pub(super) struct Proxy {
 #[error("{text}")]
 pub(super) struct NoTunnel {
     text: String,
-    /// Whether another address of the target may do better.
-    pub is_of_target: bool,
+    pub remedy: Remedy,
+}
+
+/// What may help where there is no tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Another address of the target.
+    Elsewhere,
+    /// Another attempt.
+    Later,
+    /// The operator. Asking again does no good, and repeating a wrong password does harm.
+    Settings,
 }
 
 const EXAMPLE: &str = "http://proxy.example:3128";
@@ -107,10 +117,12 @@ impl Proxy {
         });
         let head = match asked.await {
             Ok(Ok(head)) => head,
-            Ok(Err(error)) => return Err(self.no_tunnel(target, &error.to_string(), false)),
+            Ok(Err(error)) => {
+                return Err(self.no_tunnel(target, &error.to_string(), Remedy::Later));
+            }
             Err(_) => {
                 let text = format!("no answer in {} seconds", PROXY_ANSWER.as_secs());
-                return Err(self.no_tunnel(target, &text, false));
+                return Err(self.no_tunnel(target, &text, Remedy::Later));
             }
         };
         self.check(target, status(&head))
@@ -128,16 +140,19 @@ impl Proxy {
     }
 
     fn check(&self, target: &str, status: Option<u16>) -> Result<(), NoTunnel> {
-        let (text, is_of_target) = match status {
+        let (text, remedy) = match status {
             Some(200..=299) => return Ok(()),
-            Some(407) => (self.credentials_refused(), false),
+            Some(407) => (self.credentials_refused(), Remedy::Settings),
+            Some(403) => {
+                ("status 403: the proxy's own policy is against it".into(), Remedy::Settings)
+            }
             // The proxy could not reach it.
-            Some(status @ (502..=504)) => (format!("status {status}"), true),
-            Some(403) => ("status 403: the proxy's own policy is against it".into(), false),
-            Some(status) => (format!("status {status}"), false),
-            None => ("what it answered is no HTTP".into(), false),
+            Some(status @ 502..=504) => (format!("status {status}"), Remedy::Elsewhere),
+            Some(status @ (408 | 429 | 500..)) => (format!("status {status}"), Remedy::Later),
+            Some(status) => (format!("status {status}"), Remedy::Settings),
+            None => ("what it answered is no HTTP".into(), Remedy::Settings),
         };
-        Err(self.no_tunnel(target, &text, is_of_target))
+        Err(self.no_tunnel(target, &text, remedy))
     }
 
     fn credentials_refused(&self) -> String {
@@ -150,11 +165,8 @@ impl Proxy {
         }
     }
 
-    fn no_tunnel(&self, target: &str, text: &str, is_of_target: bool) -> NoTunnel {
-        NoTunnel {
-            text: format!("no tunnel to {target} by the proxy {self}: {text}"),
-            is_of_target,
-        }
+    fn no_tunnel(&self, target: &str, text: &str, remedy: Remedy) -> NoTunnel {
+        NoTunnel { text: format!("no tunnel to {target} by the proxy {self}: {text}"), remedy }
     }
 }
 

@@ -318,19 +318,21 @@ async fn what_is_not_for_the_proxy_is_dialled() {
 #[tokio::test(start_paused = true)]
 async fn a_proxy_that_gives_no_tunnel_is_told_of_without_its_password() {
     let no_tunnel = "no tunnel to 93.184.216.34:80 by the proxy proxy.example:3128: ";
-    for (says, text) in [
-        ("HTTP/1.1 407 X\r\n\r\n", "status 407: it refused the user and password in its URL"),
-        ("HTTP/1.1 403 X\r\n\r\n", "status 403: the proxy's own policy is against it"),
-        ("HTTP/1.1 302 X\r\nlocation: http://elsewhere.example/\r\n\r\n", "status 302"),
-        ("HTTP/1.1 500 X\r\n\r\n", "status 500"),
-        ("HTTP/1.1 503 X\r\n\r\n", "status 503"),
-        ("SSH-2.0-x\r\n\r\n", "what it answered is no HTTP"),
-        ("HTTP/1.1 200 OK\r\n", "it closed the connection"),
-        ("", "it closed the connection"),
+    for (says, text, lasts) in [
+        ("HTTP/1.1 407 X\r\n\r\n", "status 407: it refused the user and password in its URL", true),
+        ("HTTP/1.1 403 X\r\n\r\n", "status 403: the proxy's own policy is against it", true),
+        ("HTTP/1.1 302 X\r\nlocation: http://elsewhere.example/\r\n\r\n", "status 302", true),
+        ("SSH-2.0-x\r\n\r\n", "what it answered is no HTTP", true),
+        ("HTTP/1.1 429 X\r\n\r\n", "status 429", false),
+        ("HTTP/1.1 500 X\r\n\r\n", "status 500", false),
+        ("HTTP/1.1 503 X\r\n\r\n", "status 503", false),
+        ("HTTP/1.1 200 OK\r\n", "it closed the connection", false),
+        ("", "it closed the connection", false),
     ] {
         let scene = Proxied::says(says).await;
         let error = refusal(&scene.any(), "http://api.example/").await;
-        assert!(matches!(error, DialError::Connect(_)), "{error:?}");
+        assert_eq!(matches!(error, DialError::Proxy(_)), lasts, "{error:?}");
+        assert_eq!(matches!(error, DialError::Connect(_)), !lasts, "{error:?}");
         assert_eq!(error.to_string(), format!("{no_tunnel}{text}"));
         assert_eq!(scene.proxy.asked().len(), 1, "{says}");
         assert_eq!(scene.server.connections(), 0);
