@@ -25,3 +25,29 @@ pub const CHUNK: usize = 64;
 
 /// Lines of a process's log that an error shows.
 pub const LOG_LINES: usize = 15;
+
+/// Bytes of the answer to a request: what an API answers that is asked for one thing.
+pub const ANSWER_BYTES: usize = 1024;
+
+/// Bytes of the head of a request that the server reads.
+pub const REQUEST_HEAD: usize = 8 * 1024;
+
+/// Requests in flight under load: half of what one connector may have.
+pub const REQUESTS_AT_ONCE: usize = 32;
+
+/// Requests whose connections are counted.
+pub const REQUESTS_COUNTED: usize = 3000;
+
+/// As many idle connections, and for as long, as the broker keeps.
+pub const IDLE_CONNECTIONS: usize = 32;
+/// See [`IDLE_CONNECTIONS`].
+pub const IDLE_TIME: Duration = Duration::from_secs(50);
+
+/// The broker is to be no slower than this, as a part of direct use.
+pub const AIM_LATENCY: f64 = 1.25;
+
+/// The broker is to use no more CPU than this, as a part of direct use.
+pub const AIM_CPU: f64 = 1.3;
+
+/// The broker is to open no more connections than this for [`REQUESTS_COUNTED`].
+pub const AIM_CONNECTIONS: f64 = 33.0;

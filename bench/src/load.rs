@@ -102,9 +102,8 @@ impl Load {
     }
 
     /// The times.
-    pub fn finish(mut self) -> Samples {
-        self.latencies.sort_unstable();
-        Samples { elapsed: self.begin.elapsed(), latencies: self.latencies }
+    pub fn finish(self) -> Samples {
+        Samples::new(self.begin.elapsed(), self.latencies)
     }
 }
 
@@ -115,6 +114,12 @@ fn is_the_answer(text: &str) -> bool {
 }
 
 impl Samples {
+    /// Of latencies in nanoseconds, in any order.
+    pub fn new(elapsed: Duration, mut latencies: Vec<u32>) -> Self {
+        latencies.sort_unstable();
+        Self { elapsed, latencies }
+    }
+
     /// How many calls.
     pub fn calls(&self) -> usize {
         self.latencies.len()

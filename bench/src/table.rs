@@ -1,4 +1,4 @@
-//! The table: medians of ours and of the floor, and their ratio.
+//! The table of `wire`: medians of ours and of the floor, and their ratio.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,15 +10,16 @@ use crate::limits::MANY;
 use crate::round::{Loaded, Measured, Round, Start};
 use crate::usage::{Memory, load_average};
 
-/// A number of the table.
+/// What a number of a table is.
 #[derive(Clone, Copy)]
-enum Unit {
+pub enum Unit {
     Milliseconds,
     Microseconds,
     PerSecond,
     Percent,
     Mebibytes,
     Kibibytes,
+    Count,
 }
 
 struct Line {
@@ -163,7 +164,7 @@ fn share_of_core(load: &Loaded) -> Option<f64> {
 }
 
 /// The middle one; of an even number the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let upper = values.get(values.len() / 2)?;
     let lower = values.get((values.len() - 1) / 2)?;
@@ -181,14 +182,15 @@ impl std::fmt::Display for Line {
 }
 
 /// Stands where a number is not known or makes no sense.
-const NOTHING: &str = "-";
+pub const NOTHING: &str = "-";
 
-fn show(unit: Unit, value: Option<f64>) -> String {
+/// The number for people.
+pub fn show(unit: Unit, value: Option<f64>) -> String {
     let Some(value) = value else { return NOTHING.into() };
     match unit {
         Unit::Milliseconds => format!("{:.1} ms", value * 1e3),
         Unit::Microseconds => format!("{:.0} µs", value * 1e6),
-        Unit::PerSecond => format!("{value:.0}"),
+        Unit::PerSecond | Unit::Count => format!("{value:.0}"),
         Unit::Percent => format!("{:.0} %", value * 100.0),
         Unit::Mebibytes => format!("{:.1} MiB", value / f64::from(1 << 20)),
         Unit::Kibibytes => format!("{:.0} KiB", value / 1024.0),

@@ -33,6 +33,13 @@ pub fn cpu(process: u32) -> Option<Duration> {
     Some(ticks(cpu_ticks(&stat)?))
 }
 
+/// CPU time of all threads of this process so far, to the nanosecond.
+pub fn own_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let part = |value: i64| u64::try_from(value).unwrap_or_default();
+    Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
+}
+
 /// Load of the machine in the last minute, and everything else that is in the line.
 pub fn load_average() -> Option<String> {
     fs::read_to_string("/proc/loadavg").ok().map(|text| text.trim().to_owned())

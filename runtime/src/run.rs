@@ -1,6 +1,6 @@
 //! Runs connectors: makes the rooms, connects them, and waits for the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{self, Broker, Policy, Traffic};
+use crate::broker::{self, Broker, MemoryStore, Policy, Traffic};
 use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
 use crate::events::{Component, Events};
@@ -273,6 +273,8 @@ impl Member {
         let broker = Arc::new(Broker::new(broker::Setup {
             component,
             policy: settings.policy.clone(),
+            credentials: BTreeMap::new(),
+            store: Arc::new(MemoryStore::default()),
             traffic,
             events: events.clone(),
         }));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -11,19 +12,21 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{Answer, AnswerBody, Reading, Timed, Unread, Watch, Watched, collect};
 use super::backoff::Pauses;
+use super::credential::Dressed;
 use super::dial::Resolve;
 use super::failure::{
     Failure, broken, not_connected, out_of_time, timed_out, too_large, unsent_or_broken,
 };
 use super::held::Budget;
+use super::order::Order;
 use super::payload::Payload;
 use super::policy::Policy;
-use super::pool::{Pools, Purpose};
+use super::pool::Pools;
 use super::record::{Tally, Teller};
 use super::request::{Error, Parsed, Request, Scope};
-use super::retry::{Fate, again};
+use super::retry::{Fate, after_one_that_may_be_done, again, may_be_done};
 use super::traffic::asked::asked_pause;
-use super::traffic::{Pace, Place, Route, Share, budget};
+use super::traffic::{Place, Share, budget};
 
 /// The connections of one connector, and what it may do with them.
 pub(super) struct Door {
@@ -32,20 +35,6 @@ pub(super) struct Door {
     budget: Budget,
     pools: Pools,
     traffic: Share,
-}
-
-/// One request on its way out, and how its answer is wanted.
-pub(super) struct Order<'a> {
-    pub request: &'a Parsed,
-    pub route: Route,
-    pub pace: Pace,
-    pub pauses: Pauses,
-    pub purpose: Purpose,
-    pub reading: Reading,
-    /// When the head of the answer must be there; where it is read whole, all of it.
-    pub until: Instant,
-    /// When everything must be over.
-    pub deadline: Instant,
 }
 
 impl Door {
@@ -76,18 +65,31 @@ impl Door {
     /// Sends a request, and sends it again where that is safe, worth it and still in time.
     pub async fn deliver(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Error> {
         let mut pauses = order.pauses.clone();
+        let (mut attempt, mut is_renewed, mut may_be_done_before) = (1, false, false);
         self.traffic.repeats.request();
-        for attempt in 1.. {
-            let outcome = self.attempt(order, tally).await;
+        loop {
+            let dressed = dress(order, tally).await?;
+            let request = dressed.as_ref().map_or(order.request, |dressed| &dressed.request);
+            let outcome = self.attempt(request, order, tally).await;
+            // Once: a second refusal is the answer.
+            let head = outcome.as_ref().ok().map(|answer| (answer.status, &answer.headers));
+            if !is_renewed && is_renewable(order, dressed.as_ref(), head).await? {
+                is_renewed = true;
+                continue;
+            }
             let Some(pause) = self.pause(order, attempt, &outcome, &mut pauses, tally) else {
-                return outcome.map_err(|failure| failure.error);
+                return outcome.map_err(|Failure { error, .. }| match may_be_done_before {
+                    true => after_one_that_may_be_done(error),
+                    false => error,
+                });
             };
+            may_be_done_before |= may_be_done(fate(&outcome));
             tally.waits(pause, why(&outcome));
             // The answer may be large, and nobody will read it.
             drop(outcome);
             sleep(pause).await;
+            attempt += 1;
         }
-        Err(out_of_time().error)
     }
 
     /// How long to wait before the request is sent again. None where it is not sent again.
@@ -100,7 +102,7 @@ impl Door {
         tally: &mut Tally,
     ) -> Option<Duration> {
         let request = order.request;
-        let is_last = attempt >= request.attempts || is_spent(request);
+        let is_last = attempt >= order.attempts || is_spent(request);
         if is_last || !again(&request.method, request.keyed, fate(outcome)) {
             return None;
         }
@@ -110,8 +112,12 @@ impl Door {
             .and_then(|answer| asked_pause(answer.status, &answer.headers, SystemTime::now()));
         // Ours, or the server's where it asks for more.
         let pause = pauses.next(rand::random()).max(asked.unwrap_or_default());
-        if pause >= order.until.saturating_duration_since(Instant::now()) {
+        if pause >= order.times.until.saturating_duration_since(Instant::now()) {
             tally.gave_up(format!("not sent again: waiting {pause:?} would pass the time limit"));
+            return None;
+        }
+        if let Err(error) = self.traffic.breakers.check(&order.route) {
+            tally.gave_up(format!("not sent again: {error}"));
             return None;
         }
         if !self.traffic.repeats.may_repeat() {
@@ -125,8 +131,13 @@ impl Door {
     ///
     /// The place on the wire is not held while waiting for a next attempt or for a token, so that
     /// neither can starve the others.
-    async fn attempt(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Failure> {
-        let (route, until) = (&order.route, order.until);
+    async fn attempt(
+        &self,
+        request: &Parsed,
+        order: &Order<'_>,
+        tally: &mut Tally,
+    ) -> Result<Answer, Failure> {
+        let (route, until) = (&order.route, order.times.until);
         let asked = Instant::now();
         self.traffic.breakers.check(route).map_err(Failure::last)?;
         let place = self.traffic.enter(route, &order.pace, until).await.map_err(Failure::last)?;
@@ -137,11 +148,11 @@ impl Door {
         if started >= until {
             return Err(out_of_time());
         }
-        tally.begin_attempt(order.request.body.len());
-        let by = until.min(started + order.request.attempt);
-        let outcome = timeout_at(by, self.exchange(order, place))
+        tally.begin_attempt(request.body.len());
+        let by = until.min(started + request.attempt);
+        let outcome = timeout_at(by, self.exchange(request, order, place))
             .await
-            .unwrap_or_else(|_| Err(timed_out(order.request, by - started)));
+            .unwrap_or_else(|_| Err(timed_out(request, by - started)));
         pass.report(fate(&outcome));
         self.note(order, &outcome, tally);
         outcome
@@ -164,8 +175,12 @@ impl Door {
         }
     }
 
-    async fn exchange(&self, order: &Order<'_>, place: Place) -> Result<Answer, Failure> {
-        let request = order.request;
+    async fn exchange(
+        &self,
+        request: &Parsed,
+        order: &Order<'_>,
+        place: Place,
+    ) -> Result<Answer, Failure> {
         let mut message = http::Request::new(Payload::new(&request.body, request.upload.as_ref()));
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = request.uri.clone();
@@ -201,12 +216,36 @@ impl Door {
                 AnswerBody::Whole(whole.map_err(|unread| unread_body(unread, request))?, held)
             }
             Reading::Pieces => {
-                let timed = Timed::new(body, request.pause, order.deadline);
+                let timed = Timed::new(body, request.pause, order.times.deadline);
                 AnswerBody::Pieces(Watched::new(timed, place).boxed_unsync())
             }
         };
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     }
+}
+
+/// The request with its credential in it. None where it has none.
+async fn dress(order: &Order<'_>, tally: &mut Tally) -> Result<Option<Dressed>, Error> {
+    let Some(credential) = order.credential else { return Ok(None) };
+    let asked = Instant::now();
+    let dressed = credential.dress(order.request, order.vault, order.times.until).await;
+    tally.token_took(asked.elapsed());
+    dressed.map(Some)
+}
+
+/// Whether the server refused the token, and so did nothing, and there is another one now. Then a
+/// POST may be sent again, too.
+async fn is_renewable(
+    order: &Order<'_>,
+    dressed: Option<&Dressed>,
+    head: Option<(u16, &HeaderMap)>,
+) -> Result<bool, Error> {
+    let (Some(credential), Some(dressed)) = (order.credential, dressed) else { return Ok(false) };
+    let Some((status @ (401 | 403), headers)) = head else { return Ok(false) };
+    if is_spent(order.request) {
+        return Ok(false);
+    }
+    credential.refused(dressed, status, headers, order.times.until).await
 }
 
 /// A place among the requests on the wire is kept until the body is over.

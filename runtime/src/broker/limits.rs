@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Bytes of a URL. Servers refuse longer ones (8 kB is common); twice that is no one's need.
-pub(super) const URL_BYTES: usize = 16 * 1024;
+pub const URL_BYTES: usize = 16 * 1024;
 
 /// Characters of a name: what DNS can hold (RFC 1035).
 pub(super) const NAME: usize = 253;
@@ -12,10 +12,10 @@ pub(super) const NAME: usize = 253;
 pub(super) const NAME_PART: usize = 63;
 
 /// Fields in a request. Servers stop at about 100.
-pub(super) const HEADERS: usize = 100;
+pub const HEADERS: usize = 100;
 
 /// Bytes of all names and values of a request. Servers stop at 8 to 64 kB.
-pub(super) const HEADER_BYTES: usize = 64 * 1024;
+pub const HEADER_BYTES: usize = 64 * 1024;
 
 /// Bytes of an idempotency key. APIs that have one stop at 255.
 pub(super) const IDEMPOTENCY_KEY_BYTES: usize = 255;
@@ -116,6 +116,49 @@ pub(super) const SAVE_TOKEN: Duration = Duration::from_secs(10);
 
 /// The pause after a token request that failed: calls in between get the same error.
 pub(super) const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest pause after token requests that fail one after the other; each is twice as long as the
+/// one before. An endpoint may ask for more.
+pub(super) const LONGEST_REFRESH_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// The pause after a token endpoint said that a grant or client is no good, where it could be mended
+/// there. Each further one is twice as long.
+pub(super) const DEAD_PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest of them, and the longest that a token endpoint can make us wait.
+pub(super) const LONGEST_DEAD_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// How long before its end a token is renewed, while it still serves: room for a token endpoint that is
+/// down for some minutes. A fifth of a shorter life.
+pub(super) const TOKEN_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// How long before its end a token is not sent any more: it has to be good when it arrives, by a clock
+/// that is a little off. A tenth of a shorter life.
+pub(super) const TOKEN_LEEWAY: Duration = Duration::from_secs(10);
+
+/// The longest life of a token that is believed: years are no time that a server has thought about.
+pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// How often a call waits for a token of settings that change meanwhile.
+pub(super) const TOKEN_TURNS: usize = 3;
+
+/// The time that a signed assertion is good for unless the settings say otherwise.
+pub(super) const ASSERTION: Duration = Duration::from_secs(5 * 60);
+
+/// The longest: what Google accepts, which accepts the most.
+pub(super) const LONGEST_ASSERTION: Duration = Duration::from_secs(60 * 60);
+
+/// So much earlier than now an assertion says it was issued, for servers whose clock is behind.
+pub(super) const ASSERTION_SKEW: Duration = Duration::from_secs(10);
+
+/// Characters of a credential's name.
+pub(super) const CREDENTIAL_NAME: usize = 64;
+
+/// Bytes of a file with a secret. The largest are certificate chains and keys of a few kB.
+pub(super) const SECRET_FILE: u64 = 64 * 1024;
+
+/// Bytes of an entry of the token store: twice what a token endpoint may answer.
+pub(super) const ENTRY: u64 = 2 * TOKEN_ANSWER as u64;
 
 /// How often a request is sent unless it says otherwise: the platform's tutorial.
 pub(super) const ATTEMPTS: u32 = 3;

@@ -6,6 +6,7 @@
 mod address;
 mod answer;
 mod backoff;
+mod credential;
 mod decode;
 mod delivery;
 mod dial;
@@ -13,55 +14,56 @@ mod failure;
 mod held;
 mod limits;
 mod network;
-mod oauth;
+mod order;
 mod payload;
 mod policy;
 mod pool;
 mod proxy;
 mod record;
+mod redirect;
 mod request;
 mod retry;
 mod sealed;
 #[cfg(test)]
 mod tests;
-mod token;
 mod traffic;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout_at};
 
 use crate::events::{Component, Decision, Events};
 use answer::{Answer, Reading, Watched};
-use backoff::Pauses;
-use delivery::{Door, Order, is_spent};
+use credential::{Credentials, Tools};
+use delivery::Door;
 use dial::{Resolve, SystemResolver};
-use oauth::{Bearer, OAuth};
-use pool::Purpose;
+use order::{Order, Times};
 use record::{BodyTally, Tally, Teller};
+use redirect::Next;
 use request::Parsed;
-use traffic::{Pace, Route};
 
 pub use answer::Streamed;
+pub use credential::{
+    Auth, CredentialError, CredentialSettings, DiskStore, Entry, EntryName, Lookup, MemoryStore,
+    OAuthClient, OnRefresh, Prepared, Signing, Source, Store, StoreError,
+};
 pub use held::Held;
-pub use limits::{ANSWER_BODY, HELD, REQUEST_BODY};
+pub use limits::{ANSWER_BODY, HEADER_BYTES, HEADERS, HELD, REQUEST_BODY, URL_BYTES};
 pub use network::{Network, NetworkSettings};
-pub use oauth::{OAuthClient, OnRefresh};
 pub use payload::{Pieces, Upload};
 pub use policy::{
     ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
     Standing, Terms, is_special,
 };
-pub use request::{Error, Request, Response, Scope};
+pub use request::{Error, Request, Response, Scope, is_url};
 pub use traffic::Traffic;
 
 /// Makes the requests of one connector.
 pub struct Broker {
     door: Arc<Door>,
-    oauth: Arc<OAuth>,
+    credentials: Credentials,
 }
 
 /// What a broker is made of.
@@ -70,23 +72,15 @@ pub struct Setup {
     pub component: Component,
     /// What it may reach.
     pub policy: Policy,
+    /// Its credentials by name, beside the grant that it makes through the workspace.
+    pub credentials: BTreeMap<String, Prepared>,
+    /// Where their tokens are kept.
+    pub store: Arc<dyn Store>,
     /// What it shares with the other connectors of the process.
     pub traffic: Traffic,
     /// Where its records go.
     pub events: Events,
 }
-
-/// The time limits of a request.
-#[derive(Clone, Copy)]
-struct Times {
-    /// When the answer, or where it comes in pieces its head, must be there.
-    until: Instant,
-    /// When everything must be over.
-    deadline: Instant,
-}
-
-/// The only credential so far: the OAuth grant that the connector declares.
-const OAUTH: &str = "oauth";
 
 impl Broker {
     /// A broker for a connector. It opens no connection before the first request.
@@ -95,11 +89,13 @@ impl Broker {
     }
 
     fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
-        let Setup { component, policy, traffic, events } = setup;
-        let share = traffic.share(component.connector.clone());
+        let Setup { component, policy, credentials, store, traffic, events } = setup;
+        let connector = component.connector.clone();
+        let share = traffic.share(connector.clone());
         let teller = Teller::new(component, events);
         let door = Arc::new(Door::new(teller, Arc::new(policy), resolver, share));
-        Self { oauth: Arc::new(OAuth::new(door.clone())), door }
+        let tools = Tools { sender: door.clone(), store, clock: Arc::new(SystemTime::now) };
+        Self { credentials: Credentials::new(connector, credentials, tools), door }
     }
 
     /// Begins to hold bodies for a guest: what it has handed over and not yet sent.
@@ -117,7 +113,8 @@ impl Broker {
             Ok(answer) => answer.whole(ANSWER_BODY, self.hold()).await,
             Err(error) => Err(error),
         };
-        let outcome = outcome.map_err(|error| error.map(|text| scope.vault.scrub(text)));
+        let outcome =
+            outcome.map_err(|error| error.map(|text| self.scrubbed(scope.vault.scrub(text))));
         tally.end(outcome.as_ref().map(|answer| answer.status));
         outcome
     }
@@ -139,14 +136,15 @@ impl Broker {
                 Ok(Streamed { status, headers, body })
             }
             Err(error) => {
-                let error = error.map(|text| scope.vault.scrub(text));
+                let error = error.map(|text| self.scrubbed(scope.vault.scrub(text)));
                 tally.end(Err(&error));
                 Err(error)
             }
         }
     }
 
-    /// Every hop of a redirect, where a grant allows any, is a request like the first.
+    /// parse, and then every hop: with redirects, where a grant allows any, each is a request like
+    /// the first.
     async fn carry_out(
         &self,
         request: Request,
@@ -156,15 +154,25 @@ impl Broker {
         tally: &mut Tally,
     ) -> Result<Answer, Error> {
         sealed::check_address(&request.url, &scope.vault)?;
-        let request = Parsed::new(request, upload)?;
-        // What has secrets to be taken out is read whole.
-        let has_secrets = !scope.vault.is_empty() || request.credential.is_some();
-        let reading = if has_secrets { Reading::Whole } else { reading };
+        let mut request = Parsed::new(request, upload)?;
         let times = Times { until: request.until(scope), deadline: scope.deadline };
-        self.hop(&request, reading, times, scope, tally).await
+        let mut hops = 0;
+        loop {
+            let (answer, most_hops) = self.hop(&request, reading, times, scope, tally).await?;
+            if hops >= most_hops {
+                return Ok(answer);
+            }
+            match redirect::next(&request, answer.status, &answer.headers, &scope.vault)? {
+                Next::Stay => return Ok(answer),
+                Next::Go(next) => request = *next,
+            }
+            tally.hop(&request.url, |text| self.scrubbed(text));
+            hops += 1;
+        }
     }
 
-    /// policy → credential → (limits → retry(send)) → scrub → answer
+    /// policy → credential → limits → retry(send) → scrub → answer, and how many redirects the grant
+    /// lets a request follow.
     async fn hop(
         &self,
         given: &Parsed,
@@ -172,91 +180,46 @@ impl Broker {
         times: Times,
         scope: &Scope,
         tally: &mut Tally,
-    ) -> Result<Answer, Error> {
-        let policy = self.door.policy();
+    ) -> Result<(Answer, u32), Error> {
+        let (policy, vault) = (self.door.policy(), &*scope.vault);
         let permit = policy.check(&given.method, &given.url)?;
-        tally.permitted(match permit.would_refuse() {
-            None => Decision::Granted(permit.grant_id().clone()),
-            Some(refusal) => Decision::Reported(refusal.to_string().into()),
-        });
-        let bearer = self.credential(given, &permit)?;
-        if bearer.is_some() {
-            tally.credential(OAUTH);
+        tally.permitted(decision(&permit));
+        let terms = permit.terms();
+        let (named, attached) = (given.credential.as_deref(), terms.credential.as_deref());
+        let credential = self.credentials.select(named, attached, given, &permit)?;
+        if let Some(credential) = &credential {
+            tally.credential(credential.name());
         }
         let mut request = given.clone();
-        let is_filled = sealed::fill_in(&mut request, &permit, policy, &scope.vault)?;
-        let Times { until, deadline } = times;
-        let purpose = Purpose { credential: given.credential.as_deref().map(Arc::from) };
-        let route = Route::new(permit.origin(), given.credential.as_deref());
-        let send = async |request: &Parsed, tally: &mut Tally| {
-            let (purpose, route) = (purpose.clone(), route.clone());
-            let (pace, pauses) = (Pace::unlimited(0), Pauses::default());
-            let order = Order { request, route, pace, pauses, purpose, reading, until, deadline };
-            self.door.deliver(&order, tally).await
-        };
-        let mut answer = match bearer {
-            None => send(&request, tally).await?,
-            Some(bearer) => {
-                request.headers.insert(AUTHORIZATION, bearer.header()?);
-                // A token in a compressed answer would not be found.
-                request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-                let answer = send(&request, tally).await?;
-                let fresh = if answer.status == 401 && !is_spent(&request) {
-                    // The server refused the token and so did nothing: a POST may be sent again,
-                    // too. Once: a second 401 is the answer.
-                    self.renew(&bearer, until).await?
-                } else {
-                    None
-                };
-                match fresh {
-                    None => answer,
-                    Some(fresh) => {
-                        request.headers.insert(AUTHORIZATION, fresh.header()?);
-                        send(&request, tally).await?
-                    }
-                }
-            }
-        };
+        order::apply(terms, &mut request)?;
+        let is_filled = sealed::fill_in(&mut request, &permit, policy, vault)?;
+        // What has secrets to be taken out is read whole.
+        let has_secrets = !vault.is_empty() || credential.is_some();
+        let reading = if has_secrets { Reading::Whole } else { reading };
+        let order = Order::new(&request, &permit, credential.as_deref(), vault, times, reading);
+        let mut answer = self.door.deliver(&order, tally).await?;
         if is_filled {
             sealed::check_encoding(&answer, permit.origin())?;
         }
-        sealed::scrub(&mut answer, |bytes| scope.vault.scrub_answer(bytes));
-        sealed::scrub(&mut answer, |bytes| self.oauth.scrub(bytes));
-        Ok(answer)
+        sealed::scrub(&mut answer, |bytes| vault.scrub_answer(bytes));
+        sealed::scrub(&mut answer, |bytes| self.credentials.scrub(bytes));
+        Ok((answer, terms.redirects))
     }
 
-    fn credential(&self, request: &Parsed, permit: &Permit) -> Result<Option<Bearer>, Error> {
-        let Some(name) = &request.credential else { return Ok(None) };
-        if name != OAUTH {
-            let text =
-                format!("there is no credential {:?}; the only one is {OAUTH:?}", short(name));
-            return Err(Error::Credential(text));
+    /// A text without the values and tokens of credentials.
+    fn scrubbed(&self, text: String) -> String {
+        match self.credentials.scrub(text.as_bytes()) {
+            Some(clean) => String::from_utf8_lossy(&clean).into_owned(),
+            None => text,
         }
-        if request.headers.contains_key(AUTHORIZATION) {
-            let text =
-                "the request has both a credential and a header authorization; leave one out";
-            return Err(Error::InvalidRequest(text.into()));
-        }
-        if !permit.carries_secrets(&request.url) {
-            let text = format!(
-                "a token is not sent to {} over plain http, where anyone can read it; use https",
-                permit.origin()
-            );
-            return Err(Error::Credential(text));
-        }
-        self.oauth.bearer().map(Some)
-    }
-
-    async fn renew(&self, failed: &Bearer, until: Instant) -> Result<Option<Bearer>, Error> {
-        timeout_at(until, self.oauth.renew(failed)).await.unwrap_or_else(|_| {
-            let text = "the OAuth token was refused, and no new one came within the time limit";
-            Err(Error::Timeout(text.into()))
-        })
     }
 }
 
-fn short(name: &str) -> String {
-    name.chars().take(60).collect()
+fn decision(permit: &Permit) -> Decision {
+    match permit.would_refuse() {
+        None => Decision::Granted(permit.grant_id().clone()),
+        Some(refusal) => Decision::Reported(refusal.to_string().into()),
+    }
 }
 
 impl From<Refusal> for Error {

@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::held::Held;
 use super::limits::{
-    ANSWER_BODY, ATTEMPT, ATTEMPTS, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
+    ANSWER_BODY, ATTEMPT, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
     MOST_ATTEMPTS, NAME, NAME_PART, PAUSE, REQUEST_BODY, TOTAL, URL_BYTES,
 };
 use super::payload::Upload;
@@ -71,12 +71,24 @@ pub enum Error {
     /// As `Connect`, by a time limit of the guest's own.
     #[error("{0}")]
     ConnectTimeout(String),
+    /// As `Connect`: the server's certificate is not to be trusted.
+    #[error("{0}")]
+    Certificate(String),
+    /// As `Connect`: no TLS for another reason.
+    #[error("{0}")]
+    Tls(String),
     #[error("{0}")]
     Timeout(String),
     #[error("{0}")]
     Interrupted(String),
+    /// As `Interrupted`: what came was no HTTP.
+    #[error("{0}")]
+    Protocol(String),
     #[error("{0}")]
     Limit(String),
+    /// As `Limit`: the answer is too large.
+    #[error("{0}")]
+    AnswerSize(String),
     #[error("{0}")]
     Credential(String),
 }
@@ -90,9 +102,13 @@ impl Error {
             Self::Dns(text) => Self::Dns(change(text)),
             Self::Connect(text) => Self::Connect(change(text)),
             Self::ConnectTimeout(text) => Self::ConnectTimeout(change(text)),
+            Self::Certificate(text) => Self::Certificate(change(text)),
+            Self::Tls(text) => Self::Tls(change(text)),
             Self::Timeout(text) => Self::Timeout(change(text)),
             Self::Interrupted(text) => Self::Interrupted(change(text)),
+            Self::Protocol(text) => Self::Protocol(change(text)),
             Self::Limit(text) => Self::Limit(change(text)),
+            Self::AnswerSize(text) => Self::AnswerSize(change(text)),
             Self::Credential(text) => Self::Credential(change(text)),
         }
     }
@@ -121,7 +137,8 @@ pub(super) struct Parsed {
     pub upload: Option<Upload>,
     /// Whether a second one does no more than the first, by its key.
     pub keyed: bool,
-    pub attempts: u32,
+    /// How often it may be sent at most, where the guest says.
+    pub attempts: Option<u32>,
     /// The time for one attempt.
     pub attempt: Duration,
     /// The time for all of them.
@@ -143,16 +160,8 @@ const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("aloma-wasm/", env!("CARGO_PKG_VERSION")));
 
 /// Fields that belong to the connection, which is ours, and not to the request.
-const CONNECTION_FIELDS: &[&str] = &[
-    "connection",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const CONNECTION_FIELDS: &[&str] =
+    &["connection", "host", "http2-settings", "keep-alive", "te", "transfer-encoding", "upgrade"];
 
 impl Parsed {
     /// Reads what the guest gave.
@@ -167,7 +176,7 @@ impl Parsed {
         Ok(Self {
             // A key that the guest wrote into the header itself makes the same promise.
             keyed: headers.contains_key(IDEMPOTENCY_KEY),
-            attempts: request.attempts.unwrap_or(ATTEMPTS).clamp(1, MOST_ATTEMPTS),
+            attempts: request.attempts.map(|attempts| attempts.clamp(1, MOST_ATTEMPTS)),
             attempt: request.timeout.unwrap_or(ATTEMPT).min(LONGEST_TOTAL),
             total: request.timeout.unwrap_or(TOTAL).min(LONGEST_TOTAL),
             connect: request.connect_timeout,
@@ -192,6 +201,11 @@ impl Parsed {
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
+}
+
+/// Whether a request could have this URL.
+pub fn is_url(text: &str) -> bool {
+    read_url(text).is_ok()
 }
 
 fn invalid(text: impl Into<String>) -> Error {
@@ -422,7 +436,6 @@ mod tests {
             "Transfer-Encoding",
             "Upgrade",
             "TE",
-            "Trailer",
             "HTTP2-Settings",
             ":authority",
             "a b",
@@ -484,9 +497,9 @@ mod tests {
             ..get("http://a.example/")
         };
         let parsed = parse(request).expect("a request");
-        assert_eq!((parsed.total, parsed.attempts), (LONGEST_TOTAL, MOST_ATTEMPTS));
+        assert_eq!((parsed.total, parsed.attempts), (LONGEST_TOTAL, Some(MOST_ATTEMPTS)));
         let request = Request { attempts: Some(0), ..get("http://a.example/") };
-        assert_eq!(parse(request).expect("a request").attempts, 1);
+        assert_eq!(parse(request).expect("a request").attempts, Some(1));
     }
 
     #[test]

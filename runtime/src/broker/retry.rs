@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::request::IDEMPOTENCY_KEY;
+use super::request::{Error, IDEMPOTENCY_KEY};
 
 /// What is known of an attempt that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,26 @@ pub(super) enum Fate {
 /// Whether to send the request again. `keyed`: it has an idempotency key.
 pub(super) fn again(method: &Method, keyed: bool, fate: Fate) -> bool {
     is_transient(fate) && may_repeat(method, keyed, fate)
+}
+
+/// Whether the request may have been carried out in an attempt that ended so. An answer other than
+/// 429 leaves that open.
+pub(super) fn may_be_done(fate: Fate) -> bool {
+    match fate {
+        Fate::MaybeSent => true,
+        Fate::Answered(status) => status != 429,
+        Fate::NotSent | Fate::Final => false,
+    }
+}
+
+/// The error of the last attempt, where the request may have been carried out in an earlier one. It
+/// must not say that the request was not sent: the guest may make it anew.
+pub(super) fn after_one_that_may_be_done(error: Error) -> Error {
+    let add = |text| format!("{text}; an earlier attempt may have been carried out");
+    match error {
+        Error::Connect(text) | Error::Dns(text) => Error::Interrupted(add(text)),
+        other => other.map(add),
+    }
 }
 
 /// Gives a request the idempotency key that makes it safe to repeat, where its API honours one in a
@@ -81,6 +101,30 @@ fn is_transient(fate: Fate) -> bool {
 mod tests {
     use super::*;
     use Fate::{Answered, MaybeSent, NotSent};
+
+    #[test]
+    fn an_error_does_not_hide_what_an_earlier_attempt_may_have_done() {
+        for (fate, open) in [
+            (NotSent, false),
+            (Answered(429), false),
+            (MaybeSent, true),
+            (Answered(503), true),
+            (Answered(200), true),
+        ] {
+            assert_eq!(may_be_done(fate), open, "{fate:?}");
+        }
+        let text = || "x; an earlier attempt may have been carried out".to_owned();
+        for (last, told) in [
+            (Error::Connect("x".into()), Error::Interrupted(text())),
+            (Error::Dns("x".into()), Error::Interrupted(text())),
+            (Error::Interrupted("x".into()), Error::Interrupted(text())),
+            (Error::Timeout("x".into()), Error::Timeout(text())),
+            (Error::Denied("x".into()), Error::Denied(text())),
+            (Error::Limit("x".into()), Error::Limit(text())),
+        ] {
+            assert_eq!(after_one_that_may_be_done(last), told);
+        }
+    }
 
     #[test]
     fn a_key_is_made_where_it_is_needed_and_the_guests_own_is_kept() {

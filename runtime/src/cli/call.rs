@@ -1,5 +1,6 @@
 //! `aloma-wasm call`
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -9,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use super::trace::{self, Called, Trace};
-use crate::broker::{self, Broker, Traffic};
+use crate::broker::{self, Broker, MemoryStore, Traffic};
 use crate::connector::{self, Connector, Context, Engine, Loaded, Services, limits};
 use crate::dispatch::target;
 use crate::events::{Component, Events};
@@ -38,6 +39,8 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let broker = Arc::new(Broker::new(broker::Setup {
         component: component.clone(),
         policy,
+        credentials: BTreeMap::new(),
+        store: Arc::new(MemoryStore::default()),
         traffic: Traffic::default(),
         events: events.clone(),
     }));

@@ -73,6 +73,11 @@ impl Vault {
         Some(if secret.is_revealed { value() } else { &secret.placeholder })
     }
 
+    /// The value of a secret field. None where the field is none, or not set.
+    pub(crate) fn value(&self, key: &str) -> Option<&SecretString> {
+        self.secrets.get(key).map(|secret| &secret.value)
+    }
+
     /// The fields whose placeholders are in there, in order.
     pub fn fields_in<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = &'a str> {
         self.finder.find(bytes).map(|(_, key)| key)

@@ -39,7 +39,8 @@ impl Late<'_> {
             ),
             Limit::Rate(Rate { per_second, burst }) => format!(
                 "the grant for {origin} allows {per_second} requests per second (burst {burst}), \
-                 and others were before this one {time}; make fewer, or {}",
+                 and this one's turn would not come {}; make fewer, or {}",
+                self.in_time(),
                 self.raise("requests-per-second")
             ),
             Limit::Connector => format!(
@@ -52,6 +53,11 @@ impl Late<'_> {
                 self.or_raise_queue()
             ),
         })
+    }
+
+    fn in_time(&self) -> String {
+        let within = |queue| format!("within {}", shown(queue));
+        self.queue.map_or("before the time limit".into(), within)
     }
 
     fn raise(&self, setting: &str) -> String {

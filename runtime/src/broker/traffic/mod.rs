@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::limits::{IN_FLIGHT, LONGEST_TOTAL, PLACES_PER_ORIGIN};
+use super::policy::Rate;
 use super::request::Error;
 use breaker::Breakers;
 use budget::Repeats;
@@ -45,8 +46,8 @@ pub(super) struct Share {
     connector: Arc<str>,
     places: Places,
     total: Arc<Semaphore>,
-    /// By the grant's number. As many as grants that set a limit.
-    lanes: Mutex<BTreeMap<usize, Arc<Lane>>>,
+    /// By the grant's id. As many as grants that set a limit.
+    lanes: Mutex<BTreeMap<Arc<str>, Arc<Lane>>>,
     quiet: Quiet,
     /// How many of its requests may be repeats.
     pub repeats: Repeats,
@@ -62,25 +63,16 @@ pub(super) struct Route {
 }
 
 /// What a grant sets for the requests under it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
     /// Which grant of the connector's it is.
-    pub grant: usize,
+    pub grant: Arc<str>,
     /// How many requests may begin in a second.
     pub rate: Option<Rate>,
     /// How many may be under way at once.
     pub at_once: Option<usize>,
     /// How long one waits for its place.
     pub queue: Duration,
-}
-
-/// A number of requests per second, and how many may come together after a quiet time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rate {
-    /// Above zero.
-    pub per_second: f64,
-    /// At least one.
-    pub burst: u32,
 }
 
 /// The right to have one request on the wire. Dropped, it goes to whoever is next.
@@ -162,13 +154,14 @@ impl Share {
 
     fn lane(&self, pace: &Pace) -> Arc<Lane> {
         if pace.rate.is_none() && pace.at_once.is_none() {
-            return Arc::new(Lane::new(*pace));
+            return Arc::new(Lane::new(pace.clone()));
         }
         let mut lanes = self.lanes.lock();
-        let lane = lanes.entry(pace.grant).or_insert_with(|| Arc::new(Lane::new(*pace)));
+        let lane =
+            lanes.entry(pace.grant.clone()).or_insert_with(|| Arc::new(Lane::new(pace.clone())));
         // The operator has changed the grants; what is under way ends in the old lane.
         if lane.pace != *pace {
-            *lane = Arc::new(Lane::new(*pace));
+            *lane = Arc::new(Lane::new(pace.clone()));
         }
         lane.clone()
     }
@@ -190,10 +183,16 @@ impl fmt::Display for Route {
     }
 }
 
+#[cfg(test)]
 impl Pace {
     /// That of a grant which sets no limit: requests wait as long as they have time.
     pub fn unlimited(grant: usize) -> Self {
-        Self { grant, rate: None, at_once: None, queue: LONGEST_TOTAL }
+        Self {
+            grant: format!("grant {grant}").into(),
+            rate: None,
+            at_once: None,
+            queue: LONGEST_TOTAL,
+        }
     }
 }
 

@@ -12,9 +12,10 @@ use governor::{Quota, RateLimiter};
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::Pace;
 use super::late::Limit;
-use super::{Pace, Rate};
 use crate::broker::limits::{LEAST_RATE, LONGEST_BURST};
+use crate::broker::policy::Rate;
 
 /// The way through one grant.
 pub(super) struct Lane {
@@ -25,11 +26,12 @@ pub(super) struct Lane {
     rate: Option<(Rate, Mutex<Limiter>)>,
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
+pub(super) type Limiter =
+    RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
 
 /// The runtime's clock, which tests can pause: the time since the limiter was made.
 #[derive(Clone)]
-struct RuntimeClock(Instant);
+pub(super) struct RuntimeClock(Instant);
 
 impl Clock for RuntimeClock {
     type Instant = Duration;
@@ -41,7 +43,7 @@ impl Clock for RuntimeClock {
 
 /// Somebody's turn at a rate. Kept until the request has all its places: what waited for one would
 /// otherwise go out with others, all at once.
-pub(super) struct Turn<'a>(#[expect(dead_code, reason = "held")] Option<MutexGuard<'a, Limiter>>);
+pub(super) type Turn<'a> = Option<MutexGuard<'a, Limiter>>;
 
 impl Lane {
     pub fn new(pace: Pace) -> Self {
@@ -63,7 +65,7 @@ impl Lane {
     /// Waits until the rate lets one more begin, or gives the limit, as soon as it is sure that it
     /// does not in time.
     pub async fn turn(&self, by: Instant) -> Result<Turn<'_>, Limit> {
-        let Some((rate, turn)) = &self.rate else { return Ok(Turn(None)) };
+        let Some((rate, turn)) = &self.rate else { return Ok(None) };
         let limiter = timeout_at(by, turn.lock()).await.map_err(|_| Limit::Rate(*rate))?;
         while let Err(refused) = limiter.check() {
             let now = limiter.clock().now();
@@ -73,7 +75,7 @@ impl Lane {
             }
             sleep_until(next).await;
         }
-        Ok(Turn(Some(limiter)))
+        Ok(Some(limiter))
     }
 }
 
@@ -83,7 +85,7 @@ fn limiter(rate: Rate) -> Limiter {
     let period = Duration::from_secs_f64(1.0 / per_second.max(LEAST_RATE));
     let period = period.max(Duration::from_nanos(1));
     let most = u32::try_from(LONGEST_BURST.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX);
-    let burst = NonZeroU32::new(rate.burst.min(most)).unwrap_or(NonZeroU32::MIN);
+    let burst = NonZeroU32::new(rate.burst.get().min(most)).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::with_period(period).expect("at least a nanosecond").allow_burst(burst);
     RateLimiter::direct_with_clock(quota, RuntimeClock(Instant::now()))
 }
@@ -94,6 +96,7 @@ mod tests {
 
     /// The seconds after which so many requests, made at once, have begun.
     async fn begins(per_second: f64, burst: u32, requests: usize) -> Vec<f64> {
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let lane = Lane::new(Pace { rate: Some(Rate { per_second, burst }), ..Pace::unlimited(0) });
         let start = Instant::now();
         let far = start + Duration::from_secs(1 << 30);

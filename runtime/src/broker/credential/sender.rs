@@ -1,0 +1,46 @@
+//! Token requests through the door, by the same guard as a guest's: policy, check, delivery, record.
+
+use futures_util::future::{BoxFuture, FutureExt};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+use super::super::answer::Reading;
+use super::super::delivery::Door;
+use super::super::limits::{TOKEN_ANSWER, TOKEN_REQUEST};
+use super::super::order::{Order, Times};
+use super::super::record::Tally;
+use super::super::request::{Error, Parsed, Request, Response, Scope};
+use super::Sender;
+
+impl Sender for Door {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Error>> {
+        async move {
+            let deadline = Instant::now() + TOKEN_REQUEST;
+            let scope = Scope { call: None, deadline, vault: Arc::default() };
+            let mut tally = self.tally(&request, &scope);
+            let outcome = self.carry_out(request, &scope, &mut tally).await;
+            tally.end(outcome.as_ref().map(|answer| answer.status));
+            outcome
+        }
+        .boxed()
+    }
+}
+
+impl Door {
+    /// policy → limits → retry(send), without credential or secrets of its own.
+    async fn carry_out(
+        &self,
+        request: Request,
+        scope: &Scope,
+        tally: &mut Tally,
+    ) -> Result<Response, Error> {
+        let mut request = Parsed::new(request, None)?;
+        request.answer_bytes = TOKEN_ANSWER;
+        let permit = self.policy().check(&request.method, &request.url)?;
+        permit.may_carry("the client's secret", &request.url)?;
+        tally.permitted(super::super::decision(&permit));
+        let times = Times { until: request.until(scope), deadline: scope.deadline };
+        let order = Order::new(&request, &permit, None, &scope.vault, times, Reading::Whole);
+        self.deliver(&order, tally).await?.whole(TOKEN_ANSWER, self.budget().hold()).await
+    }
+}

@@ -1,0 +1,589 @@
+//! The credentials of `connector.toml`: what an operator writes, and its reading.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use http::HeaderName;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use url::Url;
+
+use super::super::limits::{ASSERTION, CREDENTIAL_NAME, LONGEST_ASSERTION};
+use super::super::policy::Policy;
+use super::assertion::{Assertion, Signing, check_key};
+use super::source::{Lookup, Source, Value};
+
+/// One credential, as the operator writes it. `origins`: where it may go; without, anywhere that a
+/// secret may.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are documented in the README, where they are written")]
+pub enum CredentialSettings {
+    /// `authorization: Bearer TOKEN`.
+    Bearer { token: Source, origins: Option<Vec<String>> },
+    /// `authorization: Basic …`.
+    Basic { username: Source, password: Source, origins: Option<Vec<String>> },
+    /// A header field of any name.
+    Header { name: String, value: Source, origins: Option<Vec<String>> },
+    /// A parameter of the query.
+    Query { name: String, value: Source, origins: Option<Vec<String>> },
+    /// A token of an OAuth 2 client of its own (RFC 6749, 4.4).
+    ClientCredentials {
+        token_url: String,
+        client_id: Source,
+        client_secret: Source,
+        scope: Option<String>,
+        audience: Option<String>,
+        #[serde(default)]
+        auth: Auth,
+        origins: Option<Vec<String>>,
+    },
+    /// Tokens by a refresh token (RFC 6749, 6) that was made elsewhere.
+    RefreshToken {
+        token_url: String,
+        client_id: Source,
+        client_secret: Option<Source>,
+        refresh_token: Source,
+        scope: Option<String>,
+        #[serde(default)]
+        auth: Auth,
+        origins: Option<Vec<String>>,
+    },
+    /// Tokens for a signed assertion (RFC 7523, 2.1). `key` is a private key in PEM.
+    JwtBearer {
+        token_url: String,
+        issuer: String,
+        subject: Option<String>,
+        audience: Option<String>,
+        key: Source,
+        key_id: Option<String>,
+        algorithm: Option<Signing>,
+        scope: Option<String>,
+        lifetime_seconds: Option<u64>,
+        #[serde(default)]
+        claims: Map<String, Json>,
+        origins: Option<Vec<String>>,
+    },
+    /// A signature of Amazon's kind over the whole request.
+    AwsSigv4 {
+        access_key_id: Source,
+        secret_access_key: Source,
+        session_token: Option<Source>,
+        region: String,
+        service: String,
+        origins: Option<Vec<String>>,
+    },
+    /// The grant that the connector declares and the workspace makes.
+    #[serde(rename = "oauth")]
+    OAuth { origins: Option<Vec<String>> },
+}
+
+/// How a client tells its id and secret.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// In a Basic header.
+    #[default]
+    Header,
+    /// In the form.
+    Body,
+}
+
+/// What is wrong with a credential's settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("[credentials.{name}]: {text}")]
+pub struct CredentialError {
+    name: String,
+    text: String,
+}
+
+/// A credential whose settings were read and are in order.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) kind: Kind,
+    pub(super) origins: Option<Origins>,
+}
+
+/// The origins that a credential is bound to.
+#[derive(Debug)]
+pub(super) struct Origins {
+    pub written: Vec<String>,
+    pub policy: Policy,
+}
+
+/// What is added to a request, with its values as far as they are known.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Bearer(Value),
+    Basic { username: Value, password: Value },
+    Header { name: HeaderName, value: Value },
+    Query { name: String, value: Value },
+    Token(Token),
+    Aws(AwsKeys),
+    Workspace,
+}
+
+/// A token that is asked for at a token endpoint.
+#[derive(Debug)]
+pub(super) enum Token {
+    ClientCredentials { client: ClientKeys, audience: Option<String> },
+    Refresh { client: ClientKeys, first: Value },
+    Assertion { token_url: String, scope: Option<String>, key: Value, assertion: Assertion },
+}
+
+#[derive(Debug)]
+pub(super) struct ClientKeys {
+    pub token_url: String,
+    pub id: Value,
+    pub secret: Option<Value>,
+    pub scope: Option<String>,
+    pub use_header: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct AwsKeys {
+    pub id: Value,
+    pub secret: Value,
+    pub session: Option<Value>,
+    pub region: String,
+    pub service: String,
+}
+
+/// The name of the grant that the connector declares.
+pub(super) const OAUTH: &str = "oauth";
+
+impl CredentialSettings {
+    /// Reads variables and files, and checks everything that can be checked before a request. A
+    /// file's path is relative to `base`.
+    pub fn resolve(
+        &self,
+        name: &str,
+        base: &Path,
+        env: Lookup<'_>,
+    ) -> Result<Prepared, CredentialError> {
+        let error = |text| CredentialError { name: name.to_owned(), text };
+        check_name(name, self).map_err(error)?;
+        let origins = self.origins().map(Origins::read).transpose().map_err(error)?;
+        let kind = Reader { base, env }.kind(self).map_err(error)?;
+        Ok(Prepared { kind, origins })
+    }
+
+    fn origins(&self) -> Option<&[String]> {
+        match self {
+            Self::Bearer { origins, .. }
+            | Self::Basic { origins, .. }
+            | Self::Header { origins, .. }
+            | Self::Query { origins, .. }
+            | Self::ClientCredentials { origins, .. }
+            | Self::RefreshToken { origins, .. }
+            | Self::JwtBearer { origins, .. }
+            | Self::AwsSigv4 { origins, .. }
+            | Self::OAuth { origins } => origins.as_deref(),
+        }
+    }
+}
+
+impl Prepared {
+    /// The fields of the connector's configuration that it takes values from. The connector must
+    /// declare each of them as a secret.
+    pub fn fields(&self) -> BTreeSet<&str> {
+        self.values().into_iter().filter_map(Value::field).collect()
+    }
+
+    /// The parts that nobody may see, as far as they are known.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let public: Vec<_> = match &self.kind {
+            Kind::Basic { username, .. } => vec![username],
+            Kind::Aws(keys) => vec![&keys.id],
+            Kind::Token(
+                Token::ClientCredentials { client, .. } | Token::Refresh { client, .. },
+            ) => vec![&client.id],
+            _ => Vec::new(),
+        };
+        let values = self.values().into_iter();
+        let is_secret = move |value: &&Value| !public.iter().any(|one| std::ptr::eq(*one, *value));
+        values.filter(is_secret).filter_map(Value::known)
+    }
+
+    fn values(&self) -> Vec<&Value> {
+        match &self.kind {
+            Kind::Bearer(value) | Kind::Header { value, .. } | Kind::Query { value, .. } => {
+                vec![value]
+            }
+            Kind::Basic { username, password } => vec![username, password],
+            Kind::Token(Token::ClientCredentials { client, .. }) => client.values().collect(),
+            Kind::Token(Token::Refresh { client, first }) => {
+                client.values().chain([first]).collect()
+            }
+            Kind::Token(Token::Assertion { key, .. }) => vec![key],
+            Kind::Aws(keys) => {
+                [&keys.id, &keys.secret].into_iter().chain(keys.session.as_ref()).collect()
+            }
+            Kind::Workspace => Vec::new(),
+        }
+    }
+}
+
+impl ClientKeys {
+    fn values(&self) -> impl Iterator<Item = &Value> {
+        [&self.id].into_iter().chain(self.secret.as_ref())
+    }
+}
+
+impl Origins {
+    fn read(written: &[String]) -> Result<Self, String> {
+        if written.is_empty() {
+            return Err(
+                "origins is empty, so it could go nowhere; name one, or leave it out".into()
+            );
+        }
+        // Whether the origin is granted is asked elsewhere; this only compares.
+        let all = Policy::parse(written, &[])
+            .map_err(|error| format!("origins: {}", error.to_string().replace("--allow ", "")))?;
+        let by_name = written.iter().filter(|one| Policy::parse(&[], &[(*one).clone()]).is_ok());
+        let by_name: Vec<_> = by_name.cloned().collect();
+        // Private addresses match only where they are granted as such.
+        let policy = Policy::parse(written, &by_name).unwrap_or(all);
+        Ok(Self { written: written.to_vec(), policy })
+    }
+
+    /// Whether it may go to a URL of this origin.
+    pub fn hold(&self, url: &Url) -> bool {
+        self.policy.check_origin(url).is_ok()
+    }
+
+    /// The line that would allow one more.
+    pub fn line_with(&self, origin: &str) -> String {
+        let all: Vec<_> = self
+            .written
+            .iter()
+            .map(String::as_str)
+            .chain([origin])
+            .map(|one| format!("{one:?}"))
+            .collect();
+        format!("origins = [{}]", all.join(", "))
+    }
+}
+
+/// Reads the values of one credential.
+struct Reader<'a> {
+    base: &'a Path,
+    env: Lookup<'a>,
+}
+
+impl Reader<'_> {
+    fn kind(&self, settings: &CredentialSettings) -> Result<Kind, String> {
+        Ok(match settings {
+            CredentialSettings::Bearer { token, .. } => Kind::Bearer(self.read("token", token)?),
+            CredentialSettings::Basic { username, password, .. } => Kind::Basic {
+                username: self.read("username", username)?,
+                password: self.read("password", password)?,
+            },
+            CredentialSettings::Header { name, value, .. } => {
+                Kind::Header { name: header(name)?, value: self.read("value", value)? }
+            }
+            CredentialSettings::Query { name, value, .. } => {
+                let name = filled("name", name)?;
+                Kind::Query { name, value: self.read("value", value)? }
+            }
+            CredentialSettings::AwsSigv4 {
+                access_key_id,
+                secret_access_key,
+                session_token,
+                region,
+                service,
+                ..
+            } => Kind::Aws(AwsKeys {
+                id: self.read("access-key-id", access_key_id)?,
+                secret: self.read("secret-access-key", secret_access_key)?,
+                session: self.read_some("session-token", session_token.as_ref())?,
+                region: filled("region", region)?,
+                service: filled("service", service)?,
+            }),
+            CredentialSettings::OAuth { .. } => Kind::Workspace,
+            token => Kind::Token(self.token(token)?),
+        })
+    }
+
+    fn token(&self, settings: &CredentialSettings) -> Result<Token, String> {
+        match settings {
+            CredentialSettings::ClientCredentials {
+                token_url,
+                client_id,
+                client_secret,
+                scope,
+                audience,
+                auth,
+                ..
+            } => {
+                let secret = Some(client_secret);
+                let client = self.client(token_url, client_id, secret, scope.as_ref(), *auth)?;
+                Ok(Token::ClientCredentials { client, audience: audience.clone() })
+            }
+            CredentialSettings::RefreshToken {
+                token_url,
+                client_id,
+                client_secret,
+                refresh_token,
+                scope,
+                auth,
+                ..
+            } => {
+                let secret = client_secret.as_ref();
+                let client = self.client(token_url, client_id, secret, scope.as_ref(), *auth)?;
+                Ok(Token::Refresh { client, first: self.read("refresh-token", refresh_token)? })
+            }
+            other => self.assertion(other),
+        }
+    }
+
+    fn assertion(&self, settings: &CredentialSettings) -> Result<Token, String> {
+        let CredentialSettings::JwtBearer {
+            token_url,
+            issuer,
+            subject,
+            audience,
+            key,
+            key_id,
+            algorithm,
+            scope,
+            lifetime_seconds,
+            claims,
+            ..
+        } = settings
+        else {
+            return Err("it has no token".into());
+        };
+        let token_url = check_url(token_url)?;
+        let key = self.read("key", key)?;
+        if let Some(pem) = key.known() {
+            check_key(pem, *algorithm)?;
+        }
+        let assertion = Assertion {
+            subject: subject.clone().unwrap_or_else(|| issuer.clone()),
+            audience: audience.clone().unwrap_or_else(|| token_url.clone()),
+            issuer: filled("issuer", issuer)?,
+            key_id: key_id.clone(),
+            algorithm: *algorithm,
+            lifetime: lifetime(*lifetime_seconds)?,
+            claims: check_claims(claims)?,
+        };
+        Ok(Token::Assertion { token_url, scope: scope.clone(), key, assertion })
+    }
+
+    fn client(
+        &self,
+        token_url: &str,
+        id: &Source,
+        secret: Option<&Source>,
+        scope: Option<&String>,
+        auth: Auth,
+    ) -> Result<ClientKeys, String> {
+        Ok(ClientKeys {
+            token_url: check_url(token_url)?,
+            id: self.read("client-id", id)?,
+            secret: self.read_some("client-secret", secret)?,
+            scope: scope.cloned(),
+            // A client without a secret has nothing to put into a header (RFC 6749, 3.2.1).
+            use_header: auth == Auth::Header && secret.is_some(),
+        })
+    }
+
+    fn read(&self, key: &str, source: &Source) -> Result<Value, String> {
+        source.resolve(self.base, self.env).map_err(|text| format!("{key}: {text}"))
+    }
+
+    fn read_some(&self, key: &str, source: Option<&Source>) -> Result<Option<Value>, String> {
+        source.map(|source| self.read(key, source)).transpose()
+    }
+}
+
+fn check_name(name: &str, settings: &CredentialSettings) -> Result<(), String> {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if !(1..=CREDENTIAL_NAME).contains(&name.len()) || !name.bytes().all(is_fine) {
+        return Err(format!(
+            "a credential's name has 1 to {CREDENTIAL_NAME} letters, digits, -, _ and ."
+        ));
+    }
+    if name == OAUTH && !matches!(settings, CredentialSettings::OAuth { .. }) {
+        return Err("this name is for type = \"oauth\", the grant that the connector declares; \
+                    give it another"
+            .into());
+    }
+    Ok(())
+}
+
+fn filled(key: &str, text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err(format!("{key} is empty")) } else { Ok(text.to_owned()) }
+}
+
+/// Fields that say how a message is to be read, or for whom it is.
+const NO_CREDENTIALS: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn header(name: &str) -> Result<HeaderName, String> {
+    let read: HeaderName =
+        name.parse().map_err(|_| format!("{name:?} is no header name; write it like X-API-Key"))?;
+    if NO_CREDENTIALS.contains(&read.as_str()) || read.as_str().starts_with("proxy-") {
+        return Err(format!("the header {read} carries no credential"));
+    }
+    Ok(read)
+}
+
+fn check_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| format!("token-url is no URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("token-url must begin with https://".into());
+    }
+    Ok(text.to_owned())
+}
+
+fn lifetime(seconds: Option<u64>) -> Result<Duration, String> {
+    let lifetime = seconds.map_or(ASSERTION, Duration::from_secs);
+    if lifetime.is_zero() || lifetime > LONGEST_ASSERTION {
+        return Err(format!("lifetime-seconds must be 1 to {}", LONGEST_ASSERTION.as_secs()));
+    }
+    Ok(lifetime)
+}
+
+fn check_claims(claims: &Map<String, Json>) -> Result<Map<String, Json>, String> {
+    const OWN: &[(&str, &str)] = &[
+        ("iss", "issuer"),
+        ("sub", "subject"),
+        ("aud", "audience"),
+        ("exp", "lifetime-seconds"),
+        ("iat", "lifetime-seconds"),
+    ];
+    match OWN.iter().find(|(claim, _)| claims.contains_key(*claim)) {
+        Some((claim, key)) => Err(format!("claims holds {claim}; set {key} instead")),
+        None => Ok(claims.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::assertion::tests::ED25519;
+    use super::*;
+
+    fn read(text: &str) -> Result<Prepared, String> {
+        let settings: CredentialSettings =
+            toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        settings
+            .resolve("api", Path::new("."), &|name| Some(format!("${name}").into()))
+            .map_err(|error| error.to_string())
+    }
+
+    fn shown(text: &str) -> String {
+        match read(text) {
+            Ok(prepared) => {
+                let fields: Vec<_> = prepared.fields().into_iter().collect();
+                let secrets: Vec<_> = prepared.secrets().collect();
+                format!("fields {} secrets {}", fields.join(","), secrets.join(","))
+            }
+            Err(text) => text,
+        }
+    }
+
+    const CLIENT: &str = "token-url = 'https://id.example/token'\nclient-id = 'me'\n";
+
+    #[test]
+    fn every_kind_is_read_and_what_is_wrong_is_explained() {
+        let jwt = |more: &str| {
+            format!(
+                "type = 'jwt-bearer'\ntoken-url = 'https://id.example/token'\nissuer = 'me'\n\
+                 key = '''{ED25519}'''\n{more}"
+            )
+        };
+        for (text, expected) in [
+            ("type = 'bearer'\ntoken = 'secret'".into(), "fields  secrets secret"),
+            ("type = 'bearer'\ntoken = { field = 'KEY' }".into(), "fields KEY secrets "),
+            (
+                "type = 'basic'\nusername = 'me'\npassword = { env = 'PASS' }".into(),
+                "fields  secrets $PASS",
+            ),
+            ("type = 'header'\nname = 'X-Key'\nvalue = 'secret'".into(), "fields  secrets secret"),
+            ("type = 'query'\nname = 'key'\nvalue = 'secret'".into(), "fields  secrets secret"),
+            (
+                format!("type = 'client-credentials'\n{CLIENT}client-secret = 'secret'"),
+                "fields  secrets secret",
+            ),
+            (
+                format!("type = 'refresh-token'\n{CLIENT}refresh-token = 'secret'\nauth = 'body'"),
+                "fields  secrets secret",
+            ),
+            (jwt("claims = { scope = 'a' }"), "fields  secrets -----BEGIN"),
+            (
+                "type = 'aws-sigv4'\naccess-key-id = 'me'\nsecret-access-key = 'secret'\n\
+                 session-token = { field = 'S' }\nregion = 'r'\nservice = 's3'"
+                    .into(),
+                "fields S secrets secret",
+            ),
+            ("type = 'oauth'\norigins = ['https://a.example']".into(), "fields  secrets "),
+            ("type = 'digest'".into(), "unknown variant `digest`, expected one of `bearer`"),
+            ("token = 'x'".into(), "missing field `type`"),
+            ("type = 'bearer'".into(), "missing field `token`"),
+            ("type = 'bearer'\ntoken = 'x'\nuser = 'y'".into(), "unknown field `user`"),
+            ("type = 'bearer'\ntoken = ''".into(), "[credentials.api]: token: the text is empty"),
+            (
+                "type = 'bearer'\ntoken = 'x'\norigins = []".into(),
+                "[credentials.api]: origins is empty",
+            ),
+            (
+                "type = 'bearer'\ntoken = 'x'\norigins = ['a.example']".into(),
+                "write it like https://a.example",
+            ),
+            ("type = 'header'\nname = 'a b'\nvalue = 'x'".into(), "\"a b\" is no header name"),
+            ("type = 'header'\nname = 'Host'\nvalue = 'x'".into(), "carries no credential"),
+            ("type = 'query'\nname = ''\nvalue = 'x'".into(), "name is empty"),
+            (
+                format!("type = 'client-credentials'\n{CLIENT}client-secret = 'x'\nauth = 'mtls'"),
+                "unknown variant `mtls`, expected `header` or `body`",
+            ),
+            (
+                "type = 'refresh-token'\ntoken-url = 'id'\nclient-id = 'x'\nrefresh-token = 'x'"
+                    .into(),
+                "token-url is no URL",
+            ),
+            (jwt("claims = { iss = 'x' }"), "claims holds iss; set issuer instead"),
+            (jwt("lifetime-seconds = 0"), "lifetime-seconds must be 1 to 3600"),
+            (jwt("algorithm = 'RS256'"), "the key is no private key of the kind that RS256 needs"),
+            (jwt("algorithm = 'HS256'"), "HS256"),
+        ] {
+            let told = shown(&text);
+            assert!(told.contains(expected), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn names_are_short_and_plain_and_oauth_is_taken() {
+        let bearer: CredentialSettings =
+            toml::from_str("type = 'bearer'\ntoken = 'x'").expect("settings");
+        let long = "n".repeat(CREDENTIAL_NAME + 1);
+        for (name, is_fine) in
+            [("users-api", true), ("A.b_1", true), ("", false), ("a/b", false), ("ü", false)]
+                .into_iter()
+                .chain([(&*long, false), ("oauth", false)])
+        {
+            let outcome = bearer.resolve(name, Path::new("."), &|_| None);
+            assert_eq!(outcome.is_ok(), is_fine, "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_and_what_is_read_of_them_are_shown_without_secrets() {
+        let text = "type = 'basic'\nusername = 'me'\npassword = 'the-secret'";
+        let settings: CredentialSettings = toml::from_str(text).expect("settings");
+        let shown = format!("{settings:?} {:?}", read(text).expect("a credential"));
+        assert!(!shown.contains("the-secret"), "{shown}");
+    }
+}

@@ -1,0 +1,113 @@
+//! A request as it is sent: what the guest asked for, under the terms of the grant that lets it
+//! through.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::answer::Reading;
+use super::backoff::Pauses;
+use super::credential::Credential;
+use super::limits::{ATTEMPTS, FIRST_PAUSE, LONGEST_TOTAL};
+use super::policy::{Permit, Terms};
+use super::pool::Purpose;
+use super::request::{Error, Parsed};
+use super::retry::add_key;
+use super::traffic::{Pace, Route};
+use crate::vault::Vault;
+
+/// One request on its way out, and how its answer is wanted.
+pub(super) struct Order<'a> {
+    /// With its secrets in it, but for the credential.
+    pub request: &'a Parsed,
+    pub credential: Option<&'a Credential>,
+    pub vault: &'a Vault,
+    pub route: Route,
+    pub pace: Pace,
+    pub attempts: u32,
+    pub pauses: Pauses,
+    pub purpose: Purpose,
+    pub reading: Reading,
+    pub times: Times,
+}
+
+/// The time limits of a request.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    /// When the answer, or where it comes in pieces its head, must be there.
+    pub until: Instant,
+    /// When everything must be over.
+    pub deadline: Instant,
+}
+
+impl<'a> Order<'a> {
+    pub fn new(
+        request: &'a Parsed,
+        permit: &Permit,
+        credential: Option<&'a Credential>,
+        vault: &'a Vault,
+        times: Times,
+        reading: Reading,
+    ) -> Self {
+        let terms = permit.terms();
+        let name = credential.map(Credential::name);
+        Self {
+            request,
+            credential,
+            vault,
+            route: Route::new(permit.origin(), name),
+            pace: pace(permit),
+            attempts: attempts(request, terms),
+            pauses: Pauses::new(terms.jitter, terms.first_pause.unwrap_or(FIRST_PAUSE)),
+            purpose: Purpose { credential: name.map(Arc::from) },
+            reading,
+            times: times.within(terms),
+        }
+    }
+}
+
+impl Times {
+    /// A grant can only make the time shorter.
+    fn within(self, terms: &Terms) -> Self {
+        let Some(timeout) = terms.timeout else { return self };
+        Self { until: self.until.min(Instant::now() + timeout), ..self }
+    }
+}
+
+/// What the terms say of the request itself: its size, that of its answer, and the key that makes it
+/// safe to repeat.
+pub(super) fn apply(terms: &Terms, request: &mut Parsed) -> Result<(), Error> {
+    if let Some(most) = terms.request_bytes
+        && request.body.len() > most
+    {
+        return Err(Error::Limit(format!(
+            "the body is larger than the {most} bytes that {} is granted (request-mib in \
+             connector.toml)",
+            request.origin()
+        )));
+    }
+    if let Some(most) = terms.answer_bytes {
+        request.answer_bytes = most;
+    }
+    if let Some(field) = &terms.idempotency_header {
+        request.keyed |= add_key(&request.method, field, &mut request.headers);
+    }
+    Ok(())
+}
+
+fn attempts(request: &Parsed, terms: &Terms) -> u32 {
+    match (request.attempts, terms.attempts) {
+        (Some(asked), Some(most)) => asked.min(most),
+        (asked, most) => asked.or(most).unwrap_or(ATTEMPTS),
+    }
+}
+
+fn pace(permit: &Permit) -> Pace {
+    let terms = permit.terms();
+    Pace {
+        grant: permit.grant_id().clone(),
+        rate: terms.rate,
+        at_once: terms.at_once,
+        queue: terms.queue.unwrap_or(LONGEST_TOTAL),
+    }
+}

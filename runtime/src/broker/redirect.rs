@@ -1,0 +1,102 @@
+//! Redirects, where a grant turns them on: the next request, which then passes every check anew.
+
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE,
+    HeaderName, LOCATION,
+};
+use http::{HeaderMap, Method};
+
+use super::request::{Error, Parsed, read_url};
+use crate::vault::Vault;
+
+/// Where an answer sends a request, if anywhere.
+pub(super) enum Next {
+    /// The answer is the answer.
+    Stay,
+    /// To make this request instead, which still has its placeholders.
+    Go(Box<Parsed>),
+}
+
+const OF_THE_BODY: [HeaderName; 4] =
+    [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION];
+
+/// Reads an answer to `request`, as it was before secrets were filled in.
+pub(super) fn next(
+    request: &Parsed,
+    status: u16,
+    headers: &HeaderMap,
+    vault: &Vault,
+) -> Result<Next, Error> {
+    let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, headers.get(LOCATION)) else {
+        return Ok(Next::Stay);
+    };
+    if request
+        .upload
+        .as_ref()
+        .is_some_and(|upload| upload.is_spent() && keeps_body(request, status))
+    {
+        return Ok(Next::Stay);
+    }
+    let origin = request.origin();
+    let bad = |why: &str| Error::InvalidRequest(format!("{origin} redirects to {why}"));
+    let location = location.to_str().map_err(|_| bad("something that is no text"))?;
+    let url = request.url.join(location).map_err(|_| bad("something that is no URL"))?;
+    super::sealed::check_address(url.as_str(), vault)?;
+    let (url, uri) = read_url(url.as_str()).map_err(|error| {
+        Error::InvalidRequest(format!("{origin} redirects to a URL that is refused: {error}"))
+    })?;
+    let mut next = Parsed { url, uri, ..request.clone() };
+    if !keeps_body(request, status) {
+        drop_body(&mut next);
+    }
+    if next.url.origin() != request.url.origin() {
+        drop_secrets(&mut next, vault)?;
+    }
+    Ok(Next::Go(Box::new(next)))
+}
+
+/// 303 always becomes a GET, and so does a POST at 301 and 302, as every client has done for ever
+/// (RFC 9110, 15.4).
+fn keeps_body(request: &Parsed, status: u16) -> bool {
+    match status {
+        303 => request.method == Method::HEAD,
+        301 | 302 => request.method != Method::POST,
+        _ => true,
+    }
+}
+
+fn drop_body(request: &mut Parsed) {
+    request.method = Method::GET;
+    request.body = bytes::Bytes::new();
+    request.upload = None;
+    request.headers.remove(http::header::CONTENT_LENGTH);
+    for name in OF_THE_BODY {
+        request.headers.remove(name);
+    }
+}
+
+/// What was meant for one server is not for the one that it names.
+fn drop_secrets(request: &mut Parsed, vault: &Vault) -> Result<(), Error> {
+    request.credential = None;
+    request.headers.remove(AUTHORIZATION);
+    request.headers.remove(COOKIE);
+    let holds = |bytes: &[u8]| vault.fields_in(bytes).next().is_some();
+    let sealed: Vec<_> = request
+        .headers
+        .iter()
+        .filter(|(_, value)| holds(value.as_bytes()))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in sealed {
+        request.headers.remove(name);
+    }
+    if holds(&request.body) || request.upload.is_some() && !vault.is_empty() {
+        let text = format!(
+            "a redirect to {} is not followed, because the body, which would go there, may hold a \
+             secret; send it there yourself",
+            request.origin()
+        );
+        return Err(Error::Denied(text));
+    }
+    Ok(())
+}
