@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::limits::{
-    DEAD_PAUSE, LONGEST_DEAD_PAUSE, LONGEST_REFRESH_PAUSE, REFRESH_PAUSE, SAVE_TOKEN, TOKEN_TURNS,
+    DEAD_PAUSE, LONGEST_DEAD_PAUSE, LONGEST_REFRESH_PAUSE, REFRESH_PAUSE, SAVE_TOKEN,
+    TOKEN_FAILURES, TOKEN_TURNS,
 };
 use super::super::request::Error;
 use super::Tools;
@@ -192,11 +193,12 @@ impl Grant {
     /// What is wrong with the grant, for the connector's health.
     pub fn problems(&self) -> Vec<String> {
         let state = self.state.lock();
-        let dead = state.failure.as_ref().filter(|failure| failure.is_dead);
-        let dead = dead.map(|failure| failure.error.to_string());
+        let lasts = |failure: &&Failure| failure.is_dead || failure.times >= TOKEN_FAILURES;
+        let failed = state.failure.as_ref().filter(lasts);
+        let failed = failed.map(|failure| failure.error.to_string());
         let is_missing = state.missed && state.recipe.is_some() && state.tokens.is_none();
         let missing = is_missing.then(|| no_token().to_string());
-        [dead.or(missing), state.unsaved.clone()].into_iter().flatten().collect()
+        [failed.or(missing), state.unsaved.clone()].into_iter().flatten().collect()
     }
 
     fn step(self: &Arc<Self>, recipe: &Arc<Recipe>) -> Step {
@@ -379,9 +381,7 @@ impl Grant {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it takes too long".to_owned(),
         };
-        let name = &self.name.credential;
-        let text = format!("the saved tokens of the credential {name:?} cannot be read: {problem}");
-        Err(Error::Credential(text))
+        Err(Error::Credential(format!("its saved tokens cannot be read: {problem}")))
     }
 
     fn take_in(&self, recipe: &Recipe, entry: Entry) -> bool {
@@ -539,6 +539,12 @@ impl State {
                 None => (error, false, None),
             },
             TokenError::Other { error, wait } => (error, false, wait),
+        };
+        // The grant of the workspace is the only one that needs no name.
+        let error = if is_dead || recipe.keeper().is_some() {
+            error
+        } else {
+            error.map(|text| format!("no token for the credential {name:?}: {text}"))
         };
         let before = self.failure.as_ref().filter(|before| before.is_dead == is_dead);
         let times = before.map_or(0, |before| before.times) + 1;
