@@ -3,9 +3,11 @@
 //! The server is API and authorization server in one: the API takes the token that was given out
 //! last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::FutureExt;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,6 +17,7 @@ use super::credentials::virtual_clock;
 use super::*;
 use crate::broker::credential::Clock;
 use crate::broker::limits::{DEAD_PAUSE, TOKEN_AHEAD, TOKEN_LEEWAY};
+use crate::vault::Placeholders;
 
 /// The servers' common memory.
 #[derive(Default)]
@@ -307,6 +310,32 @@ async fn a_client_that_was_mended_is_healthy_again() {
     tokio::time::advance(DEAD_PAUSE).await;
     stage.works().await;
     assert_eq!(stage.problems(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_configuration_is_tried_at_once() {
+    let settings = CLIENT.replace("\"the-client-secret\"", "{ field = \"SECRET\" }");
+    let mut stage = Stage::new(&settings, |issuer, number, seen| {
+        let basic = STANDARD.encode("id:the-right-secret");
+        let is_right = seen.header("authorization") == Some(&format!("Basic {basic}"));
+        if !is_right {
+            return answer(401, "", r#"{"error":"invalid_client"}"#);
+        }
+        issue(issuer, number, json!({"expires_in": 3600}))
+    })
+    .await;
+    let vault = |secret: &str| {
+        let values = BTreeMap::from([("SECRET".to_owned(), SecretString::from(secret))]);
+        Arc::new(Vault::new(values, &Placeholders::new(["SECRET".to_owned()]), &BTreeSet::new()))
+    };
+    stage.scene.vault = vault("the-wrong-secret");
+    for _ in 0..2 {
+        assert!(stage.send().await.is_err());
+    }
+    assert_eq!(stage.requests(), 1);
+    stage.scene.vault = vault("the-right-secret");
+    stage.works().await;
+    assert_eq!((stage.requests(), stage.problems()), (2, Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]
