@@ -139,6 +139,12 @@ pub(super) const TOKEN_LEEWAY: Duration = Duration::from_secs(10);
 /// The longest life of a token that is believed: years are no time that a server has thought about.
 pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
+/// After so long a file that is still unfinished belongs to nobody: writing one takes milliseconds.
+pub(super) const UNFINISHED: Duration = Duration::from_secs(60 * 60);
+
+/// Token requests that fail one after the other before health tells it: more than a minute.
+pub(super) const TOKEN_FAILURES: u32 = 5;
+
 /// How often a call waits for a token of settings that change meanwhile.
 pub(super) const TOKEN_TURNS: usize = 3;
 

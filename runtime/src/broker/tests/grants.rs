@@ -3,9 +3,11 @@
 //! The server is API and authorization server in one: the API takes the token that was given out
 //! last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::FutureExt;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,6 +17,7 @@ use super::credentials::virtual_clock;
 use super::*;
 use crate::broker::credential::Clock;
 use crate::broker::limits::{DEAD_PAUSE, TOKEN_AHEAD, TOKEN_LEEWAY};
+use crate::vault::Placeholders;
 
 /// The servers' common memory.
 #[derive(Default)]
@@ -310,21 +313,46 @@ async fn a_client_that_was_mended_is_healthy_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_configuration_is_tried_at_once() {
+    let settings = CLIENT.replace("\"the-client-secret\"", "{ field = \"SECRET\" }");
+    let mut stage = Stage::new(&settings, |issuer, number, seen| {
+        let basic = STANDARD.encode("id:the-right-secret");
+        let is_right = seen.header("authorization") == Some(&format!("Basic {basic}"));
+        if !is_right {
+            return answer(401, "", r#"{"error":"invalid_client"}"#);
+        }
+        issue(issuer, number, json!({"expires_in": 3600}))
+    })
+    .await;
+    let vault = |secret: &str| {
+        let values = BTreeMap::from([("SECRET".to_owned(), SecretString::from(secret))]);
+        Arc::new(Vault::new(values, &Placeholders::new(["SECRET".to_owned()]), &BTreeSet::new()))
+    };
+    stage.scene.vault = vault("the-wrong-secret");
+    for _ in 0..2 {
+        assert!(stage.send().await.is_err());
+    }
+    assert_eq!(stage.requests(), 1);
+    stage.scene.vault = vault("the-right-secret");
+    stage.works().await;
+    assert_eq!((stage.requests(), stage.problems()), (2, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_fails_for_a_while_leaves_the_old_token_in_use_and_costs_no_grant() {
-    let flood = |_: &str| Step::Flood;
-    let steps: [(&str, fn(&str) -> Step); 7] = [
-        ("503", |_| answer(503, "", "SECRET")),
-        ("503 with a code", |_| answer(503, "", r#"{"error":"invalid_client"}"#)),
-        ("429", |_| answer(429, "retry-after: 120\r\n", "")),
-        ("HTML", |_| answer(200, "content-type: text/html\r\n", "<html>SECRET</html>")),
-        ("a redirect", |_| answer(302, "location: http://127.0.0.1:1/\r\n", "")),
-        ("no end", flood),
-        ("a broken connection", |_| Step::Cut(String::new())),
-    ];
-    for (what, step) in steps {
+    for (what, step) in [
+        ("503", answer(503, "", "SECRET")),
+        ("503 with a code", answer(503, "", r#"{"error":"invalid_client"}"#)),
+        ("429", answer(429, "retry-after: 120\r\n", "")),
+        ("HTML", answer(200, "content-type: text/html\r\n", "<html>SECRET</html>")),
+        ("a redirect", answer(302, "location: http://127.0.0.1:1/\r\n", "")),
+        ("10 MB", answer(200, "", &"x".repeat(10_000_000))),
+        ("no end", Step::Flood),
+        ("a broken connection", Step::Cut(String::new())),
+    ] {
         let stage = Stage::new(CLIENT, move |issuer, number, _| match number {
             1 => issue(issuer, number, json!({"expires_in": 3600})),
-            _ => step(""),
+            _ => step.clone(),
         })
         .await;
         stage.works().await;
@@ -370,6 +398,8 @@ async fn pauses_after_failures_grow() {
         pass(1.0).await;
     }
     assert!((8..25).contains(&stage.requests()), "{} token requests", stage.requests());
+    let text = "no token for the credential \"api\": the token endpoint answered with status 500";
+    assert_eq!(stage.problems(), [text], "what lasts is told");
 }
 
 /// A server that rotates refresh tokens: one that was exchanged ends the grant.
@@ -544,7 +574,8 @@ async fn a_store_that_cannot_be_read_costs_no_grant() {
     store.no_load.store(true, Ordering::SeqCst);
     let second = stage.second(REFRESH, store.clone(), clock);
     let error = second.send_as("api").await.unwrap_err();
-    let text = "the saved tokens of the credential \"api\" cannot be read: the disk is full";
+    let text =
+        "no token for the credential \"api\": its saved tokens cannot be read: the disk is full";
     assert_eq!(error, Error::Credential(text.into()));
     assert_eq!(stage.requests(), 1, "the first refresh token was exchanged long ago");
     store.no_load.store(false, Ordering::SeqCst);
@@ -681,4 +712,54 @@ async fn tokens_are_taken_out_of_answers() {
     for secret in ["the-access-token", "the-client-secret"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_endpoint_is_reached_by_the_same_guard_as_everything_else() {
+    for (token_url, expected) in [
+        ("https://id.example/token", "id.example (10.0.0.1) is a private address"),
+        ("http://id.example/token", "the token URL must begin with https"),
+        ("https://other.example/token", "allow it with --allow https://other.example"),
+    ] {
+        let server = Server::start(Box::new(|_| Step::Hang)).await;
+        let origin = format!("http://127.0.0.1:{}", server.port);
+        let allow = ["https://id.example", "http://id.example"];
+        let mut scene = Scene::with(server, &allow, &[&origin], names(&[&["10.0.0.1"]]));
+        let settings = CLIENT.replace("http://127.0.0.1:PORT/token", token_url);
+        scene.give(&settings, Arc::new(MemoryStore::default()), virtual_clock());
+        let outcomes = join_all((0..5).map(|_| scene.send_as("api"))).await;
+        for outcome in outcomes {
+            let error = outcome.expect_err(token_url).to_string();
+            assert!(error.contains(expected), "{token_url}: {error}");
+        }
+        assert_eq!(scene.server.connections(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grant_of_the_workspace_may_have_another_name_and_origins_of_its_own() {
+    let stage = Stage::new(
+        "[api]\ntype = 'oauth'\norigins = ['http://127.0.0.1:PORT']\n\
+         [elsewhere]\ntype = 'oauth'\norigins = ['https://api.example']",
+        |issuer, number, _| issue(issuer, number, json!({})),
+    )
+    .await;
+    let client = OAuthClient {
+        authorization_url: "https://id.example/authorize".into(),
+        token_url: format!("http://127.0.0.1:{}/token", stage.scene.server.port),
+        client_id: "id".into(),
+        client_secret: None,
+        scope: None,
+        use_auth_header: false,
+        use_code_challenge: true,
+        additional_token_args: Vec::new(),
+    };
+    stage.scene.broker.set_oauth(Some(client), Arc::new(|_| Box::pin(async {})));
+    let tokens = json!({"access_token": "token-0", "refresh_token": "refresh-0"});
+    stage.scene.broker.set_tokens(Some(tokens)).expect("tokens");
+    *stage.issuer.current.lock() = Some("none yet".into());
+    stage.works().await;
+    assert_eq!(status(&stage.scene.send_as("oauth").await), 200);
+    assert_eq!(stage.used(), ["Bearer token-0", "Bearer token-1", "Bearer token-1"]);
+    assert!(matches!(stage.scene.send_as("elsewhere").await, Err(Error::Denied(_))));
 }
