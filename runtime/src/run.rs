@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{CredentialSettings, Mode, Policy};
+use crate::broker::{CredentialSettings, Mode, NetworkSettings, Policy};
 use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
 use crate::events::Component;
@@ -64,7 +64,7 @@ pub struct ConnectorSettings {
     /// Credentials by name, as the settings file has them.
     pub credentials: BTreeMap<String, CredentialSettings>,
     /// The way to the network, as the settings file has it.
-    pub network: Option<toml::Table>,
+    pub network: Option<NetworkSettings>,
     /// What the operator has seen that it asks for.
     pub accepted: Option<Accepted>,
 }

@@ -156,6 +156,11 @@ impl Policy {
         Some(if in_part { Standing::InPart } else { Standing::NotGranted })
     }
 
+    /// The client certificates that grants name.
+    pub fn client_certificates(&self) -> impl Iterator<Item = &ClientCertificate> {
+        self.grants.iter().filter_map(|grant| grant.terms.client_certificate.as_ref())
+    }
+
     /// The grants in order, as lines for people.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.grants.iter().map(refusal::shown)

@@ -148,8 +148,10 @@ pub(super) struct Parsed {
     /// The time between two pieces of an answer.
     pub pause: Duration,
     pub credential: Option<String>,
-    /// The largest body of an answer.
+    /// The largest body of an answer that is read whole.
     pub answer_bytes: usize,
+    /// Whether the answer is to be decoded.
+    pub decodes: bool,
 }
 
 /// The key's field. Draft-ietf-httpapi-idempotency-key-header.
@@ -183,6 +185,7 @@ impl Parsed {
             pause: request.pause_timeout.unwrap_or(PAUSE).min(LONGEST_TOTAL),
             credential: request.credential,
             answer_bytes: ANSWER_BODY,
+            decodes: false,
             upload,
             method,
             url,

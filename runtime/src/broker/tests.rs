@@ -68,6 +68,8 @@ fn setup(policy: Policy, events: Events) -> Setup {
         policy,
         credentials: BTreeMap::new(),
         store: Arc::new(MemoryStore::default()),
+        network: Network::default(),
+        identities: HashMap::new(),
         traffic: Traffic::default(),
         events,
     }
