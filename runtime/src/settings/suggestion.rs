@@ -70,14 +70,12 @@ struct Line {
     hops: Vec<String>,
 }
 
+/// What the policy said. One key is there; none of them in a recording of another version.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Decision {
-    Granted(String),
-    Reported(String),
-    Refused(String),
-    #[serde(other)]
-    Other,
+struct Decision {
+    granted: Option<String>,
+    reported: Option<String>,
+    refused: Option<String>,
 }
 
 impl Suggestion {
@@ -165,7 +163,7 @@ impl Suggestion {
         let who = who.map(|id| format!(" of {}", printable(id))).unwrap_or_default();
         let mut out = format!(
             "# Suggested from {}{who}. It shows what the connector did, not what it should do: read \
-             it before you use it.\n",
+             it before you use it.\n# component = \"connector.wasm\"\n",
             count(requests, "request")
         );
         for (origin, wanted) in &self.origins {
@@ -196,16 +194,20 @@ enum Verdict<'a> {
 
 /// None where no grant is wanted for it: it was refused for another reason, or never sent.
 fn verdict(line: &Line) -> Option<Verdict<'_>> {
-    match &line.decision {
-        Some(Decision::Granted(by)) => Some(Verdict::Granted(by)),
-        Some(Decision::Reported(text)) => Some(Verdict::Reported(text)),
-        Some(Decision::Refused(text)) => lacks_grant(text).then_some(Verdict::Refused(text)),
-        Some(Decision::Other) | None => {
-            let refusal = line.error.as_deref().filter(|text| lacks_grant(text));
-            let sent = line.status.is_some() || line.attempts.as_u64().is_some_and(|sent| sent > 0);
-            refusal.map(Verdict::Refused).or(sent.then_some(Verdict::Granted("")))
+    if let Some(Decision { granted, reported, refused }) = &line.decision {
+        if let Some(by) = granted {
+            return Some(Verdict::Granted(by));
+        }
+        if let Some(text) = reported {
+            return Some(Verdict::Reported(text));
+        }
+        if let Some(text) = refused {
+            return lacks_grant(text).then_some(Verdict::Refused(text));
         }
     }
+    let refusal = line.error.as_deref().filter(|text| lacks_grant(text));
+    let sent = line.status.is_some() || line.attempts.as_u64().is_some_and(|sent| sent > 0);
+    refusal.map(Verdict::Refused).or(sent.then_some(Verdict::Granted("")))
 }
 
 /// Whether a refusal is one that a grant would change. A secret that is not bound is none.
@@ -316,6 +318,7 @@ mod tests {
 "#;
 
     const SUGGESTED: &str = r#"# Suggested from 9 requests of users. It shows what the connector did, not what it should do: read it before you use it.
+# component = "connector.wasm"
 
 # 2 requests, 1 only let through to report it
 [[grant]]
