@@ -8,7 +8,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TY
 use http::{HeaderMap, HeaderValue, Uri};
 
 use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
-use super::policy::{Permit, Policy};
+use super::policy::{Permit, Policy, toml_key};
 use super::request::{Error, Parsed, Response};
 use crate::vault::{Filled, Spelling, Vault};
 
@@ -20,7 +20,9 @@ pub(super) fn check_address(url: &str, vault: &Vault) -> Result<(), Error> {
     Err(Error::Denied(format!(
         "the secret {key} is not sent in a host or path, which servers log; put it into a header, \
          the query or the body; where it is no secret, its field should be declared plain; where \
-         the API leaves no choice, --reveal {key} lets the connector read it"
+         the API leaves no choice, --reveal {key}, or in connector.toml: [secrets.{}] reveal = true, \
+         lets the connector read it",
+        toml_key(key)
     )))
 }
 

@@ -7,6 +7,7 @@ mod guard;
 mod network;
 mod oauth;
 mod rebinding;
+mod report;
 mod sealed;
 mod server;
 
