@@ -8,7 +8,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TY
 use http::{HeaderMap, HeaderValue, Uri};
 
 use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
-use super::policy::{Permit, Policy, toml_key};
+use super::policy::{Permit, Policy};
 use super::request::{Error, Parsed, Response};
 use crate::vault::{Filled, Spelling, Vault};
 
@@ -22,7 +22,7 @@ pub(super) fn check_address(url: &str, vault: &Vault) -> Result<(), Error> {
          the query or the body; where it is no secret, its field should be declared plain; where \
          the API leaves no choice, --reveal {key}, or in connector.toml: [secrets.{}] reveal = true, \
          lets the connector read it",
-        toml_key(key)
+        super::policy::toml_key(key)
     )))
 }
 
