@@ -210,11 +210,10 @@ fn verdict(line: &Line) -> Option<Verdict<'_>> {
     refusal.map(Verdict::Refused).or(sent.then_some(Verdict::Granted("")))
 }
 
-/// Whether a refusal is one that a grant would change. A secret that is not bound is none.
+/// Whether a refusal is one that a grant would change. A secret that is not bound is none; one that a
+/// report did not let go is. A URL holds no spaces, so no guest can write these words.
 fn lacks_grant(text: &str) -> bool {
-    let is_about_secrets = text.starts_with("the secret ") || text.starts_with("the credential ");
-    let lacks = text.contains(" is not granted; ") || text.contains("allow it with --allow");
-    lacks && !is_about_secrets
+    text.contains(" is not granted; ") || text.contains(" allow it with --allow")
 }
 
 fn kind(url: &Url, line: &Line, verdict: &Verdict<'_>) -> Kind {
@@ -227,7 +226,7 @@ fn kind(url: &Url, line: &Line, verdict: &Verdict<'_>) -> Kind {
     };
     if text.contains("cloud metadata address") {
         Kind::Metadata
-    } else if is_local || text.contains("--allow-private") || dialled_privately(&line.attempts) {
+    } else if is_local || text.contains("--allow-private ") || dialled_privately(&line.attempts) {
         Kind::Private
     } else {
         Kind::Public
@@ -311,13 +310,14 @@ mod tests {
 {"kind":"request","connector":"users","method":"POST","url":"https://api.example.com/v1/users","decision":{"reported":"https://api.example.com is not granted; allow it with --allow https://api.example.com"},"hops":["https://cdn.example.com/a/b"],"status":200}
 {"kind":"request","connector":"users","method":"GET","url":"https://refused.example/x","decision":{"refused":"https://refused.example is not granted; allow it with --allow https://refused.example"}}
 {"kind":"request","connector":"users","method":"GET","url":"https://secret.example/x","decision":{"refused":"the secret KEY is not bound to https://secret.example; allow it with --bind KEY=https://secret.example"}}
+{"kind":"request","connector":"users","method":"GET","url":"https://learnt.example/x","decision":{"refused":"the secret KEY is not sent where nothing is granted, also while the policy only reports: https://learnt.example is not granted; allow it with --allow https://learnt.example"}}
 {"kind":"request","connector":"users","method":"GET","url":"http://169.254.169.254/latest/meta-data/","decision":{"refused":"169.254.169.254 is a cloud metadata address; allow it with --allow-private http://169.254.169.254"}}
 {"kind":"request","connector":"users","method":"GET","url":"http://db.internal/","decision":{"granted":"grant 2"},"status":200,"attempts":[{"connection":{"address":"10.0.0.7:80","proxied":false}}]}
 {"kind":"request","connector":"users","method":"GET","url":"https://through.example/x","decision":{"granted":"grant 3"},"status":200,"attempts":[{"connection":{"address":"10.0.0.8:80","proxied":true}}]}
 {"kind":"request","connector":"users","method":"GET","url":"(no URL)","error":"the URL cannot be read"}
 "#;
 
-    const SUGGESTED: &str = r#"# Suggested from 9 requests of users. It shows what the connector did, not what it should do: read it before you use it.
+    const SUGGESTED: &str = r#"# Suggested from 10 requests of users. It shows what the connector did, not what it should do: read it before you use it.
 # component = "connector.wasm"
 
 # 2 requests, 1 only let through to report it
@@ -351,6 +351,7 @@ methods = ["GET"]
         }
         for part in [
             "# 1 request, 1 refused\n[[grant]]\norigin = \"https://refused.example\"",
+            "[[grant]]\norigin = \"https://learnt.example\"",
             "# [[grant]]\n# origin = \"http://169.254.169.254\"\n# private = true\n",
             "[[grant]]\norigin = \"https://through.example\"\nmethods",
         ] {
@@ -366,7 +367,7 @@ methods = ["GET"]
         use std::path::Path;
         let toml = suggest(RECORDING, None).expect("a recording");
         let file = File::parse(&toml, Path::new("connector.toml")).expect(&toml);
-        assert_eq!(file.grants.len(), 5);
+        assert_eq!(file.grants.len(), 6);
         let nothing = suggest("", None).expect("no requests");
         assert!(File::parse(&nothing, Path::new("connector.toml")).is_ok(), "{nothing}");
     }
