@@ -88,6 +88,10 @@ impl ConnectorSettings {
     /// # Errors
     /// When the file is no connector, or asks for more than was accepted.
     pub async fn load(&self, engine: &Engine, cache: Option<Arc<Cache>>) -> anyhow::Result<Loaded> {
+        if let Some(file) = &self.file {
+            // The file may have been found without being named.
+            tracing::info!("settings of {}: {}", self.component.display(), file.display());
+        }
         let loaded = Loaded::from_file(&self.component, engine, cache, self.limits.memory).await?;
         if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
             accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;

@@ -27,6 +27,7 @@ use self::origin::{EXAMPLE, HostPattern, Origin};
 use super::address::{METADATA_NAMES, special};
 
 pub use self::refusal::Refusal;
+pub(super) use self::refusal::key as toml_key;
 pub use self::table::GrantTable;
 pub use self::terms::{ClientCertificate, Jitter, Rate, Terms};
 

@@ -12,6 +12,7 @@ mod network;
 mod oauth;
 mod proxy;
 mod rebinding;
+mod report;
 mod sealed;
 mod server;
 mod tls;
