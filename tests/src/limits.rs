@@ -6,6 +6,9 @@ use std::time::Duration;
 /// run compiles its guest on a machine that is busy with the other tests.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a test waits that nobody runs without asking for it.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(30 * 60);
+
 /// How often the fake workspace pings. The protocol wants a ping at least every 45 s.
 pub const PING_EVERY: Duration = Duration::from_secs(10);
 

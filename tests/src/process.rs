@@ -84,6 +84,16 @@ impl Process {
         kill_process(id, signal).expect("the process still runs");
     }
 
+    /// The most memory that it ever had, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.child.id().expect("the process still runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it still runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|text| text.trim().strip_suffix(" kB"));
+        1024 * kibibytes.and_then(|text| text.parse::<u64>().ok()).expect("a number of kB")
+    }
+
     /// Waits until it ends by itself and has printed everything.
     pub async fn exit(&mut self) -> ExitStatus {
         let log = self.log.clone();
@@ -116,7 +126,8 @@ pub async fn within<T>(what: &str, log: &Log, future: impl Future<Output = T>) -
     within_time(PATIENCE, what, log, future).await
 }
 
-async fn within_time<T>(
+/// Waits so long for something, then panics with what the process printed.
+pub async fn within_time<T>(
     limit: Duration,
     what: &str,
     log: &Log,

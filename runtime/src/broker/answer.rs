@@ -56,7 +56,7 @@ impl Answer {
                 let body =
                     collect(body, limit, &mut held).await.map_err(|unread| match unread {
                         Unread::TooLarge => {
-                            Error::Limit(format!("the answer is over {limit} bytes"))
+                            Error::AnswerSize(format!("the answer is over {limit} bytes"))
                         }
                         Unread::Failed(error) => error,
                     })?;

@@ -24,7 +24,7 @@ use super::policy::Policy;
 use super::pool::Pools;
 use super::record::{Tally, Teller};
 use super::request::{Error, Parsed, Request, Scope};
-use super::retry::{Fate, again};
+use super::retry::{Fate, after_one_that_may_be_done, again, may_be_done};
 use super::traffic::asked::asked_pause;
 use super::traffic::{Place, Share, budget};
 
@@ -65,7 +65,7 @@ impl Door {
     /// Sends a request, and sends it again where that is safe, worth it and still in time.
     pub async fn deliver(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Error> {
         let mut pauses = order.pauses.clone();
-        let (mut attempt, mut is_renewed) = (1, false);
+        let (mut attempt, mut is_renewed, mut may_be_done_before) = (1, false, false);
         self.traffic.repeats.request();
         loop {
             let dressed = dress(order, tally).await?;
@@ -78,8 +78,12 @@ impl Door {
                 continue;
             }
             let Some(pause) = self.pause(order, attempt, &outcome, &mut pauses, tally) else {
-                return outcome.map_err(|failure| failure.error);
+                return outcome.map_err(|Failure { error, .. }| match may_be_done_before {
+                    true => after_one_that_may_be_done(error),
+                    false => error,
+                });
             };
+            may_be_done_before |= may_be_done(fate(&outcome));
             tally.waits(pause, why(&outcome));
             // The answer may be large, and nobody will read it.
             drop(outcome);
@@ -110,6 +114,10 @@ impl Door {
         let pause = pauses.next(rand::random()).max(asked.unwrap_or_default());
         if pause >= order.times.until.saturating_duration_since(Instant::now()) {
             tally.gave_up(format!("not sent again: waiting {pause:?} would pass the time limit"));
+            return None;
+        }
+        if let Err(error) = self.traffic.breakers.check(&order.route) {
+            tally.gave_up(format!("not sent again: {error}"));
             return None;
         }
         if !self.traffic.repeats.may_repeat() {

@@ -33,6 +33,7 @@ pub(super) fn unsent_or_broken(error: &legacy::Error, request: &Parsed) -> Failu
             DialError::Denied(refusal) => Failure::last(refusal.clone().into()),
             DialError::Dns(text) => not_sent(Error::Dns(text.clone())),
             DialError::Connect(text) => not_sent(Error::Connect(text.clone())),
+            DialError::Proxy(text) => Failure::last(Error::Connect(text.clone())),
         };
     }
     // Our own error comes from the body that the guest was sending.
@@ -46,15 +47,18 @@ pub(super) fn unsent_or_broken(error: &legacy::Error, request: &Parsed) -> Failu
     // hyper cancels only what it has not begun to send.
     if error.is_connect() || hyper.is_some_and(hyper::Error::is_canceled) {
         let text = format!("cannot connect to {}: {}", request.origin(), cause(error));
-        let fate = if has_bad_certificate(error) { Fate::Final } else { Fate::NotSent };
-        return Failure { fate, error: Error::Connect(text) };
+        return match find(error) {
+            // A certificate does not get better within seconds.
+            Some(rustls::Error::InvalidCertificate(_)) => Failure::last(Error::Certificate(text)),
+            Some(_) => not_sent(Error::Tls(text)),
+            None => not_sent(Error::Connect(text)),
+        };
+    }
+    if hyper.is_some_and(hyper::Error::is_parse) {
+        let text = format!("{} does not answer in HTTP: {}", request.origin(), cause(error));
+        return Failure { fate: Fate::MaybeSent, error: Error::Protocol(text) };
     }
     Failure { fate: Fate::MaybeSent, error: broken(&request.origin(), error) }
-}
-
-/// A certificate does not get better within seconds.
-fn has_bad_certificate(error: &(dyn StdError + 'static)) -> bool {
-    matches!(find(error), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// The connection broke.
@@ -94,7 +98,10 @@ pub(super) fn out_of_time() -> Failure {
 }
 
 pub(super) fn too_large(request: &Parsed, part: &str, limit: usize) -> Error {
-    Error::Limit(format!("the {part} of the answer of {} is over {limit} bytes", request.origin()))
+    Error::AnswerSize(format!(
+        "the {part} of the answer of {} is over {limit} bytes",
+        request.origin()
+    ))
 }
 
 /// The innermost error, which says what happened; the ones around it say where.

@@ -313,10 +313,13 @@ impl From<&Error> for Outcome {
             Error::InvalidRequest(_) => "invalid-request",
             Error::Denied(_) => "denied",
             Error::Dns(_) => "dns",
-            Error::Connect(_) | Error::ConnectTimeout(_) => "connect",
+            Error::Connect(_)
+            | Error::ConnectTimeout(_)
+            | Error::Certificate(_)
+            | Error::Tls(_) => "connect",
             Error::Timeout(_) => "timeout",
-            Error::Interrupted(_) => "interrupted",
-            Error::Limit(_) => "limit",
+            Error::Interrupted(_) | Error::Protocol(_) => "interrupted",
+            Error::Limit(_) | Error::AnswerSize(_) => "limit",
             Error::Credential(_) => "credential",
         };
         Self::Error(word.into())

@@ -71,12 +71,24 @@ pub enum Error {
     /// As `Connect`, by a time limit of the guest's own.
     #[error("{0}")]
     ConnectTimeout(String),
+    /// As `Connect`: the server's certificate is not to be trusted.
+    #[error("{0}")]
+    Certificate(String),
+    /// As `Connect`: no TLS for another reason.
+    #[error("{0}")]
+    Tls(String),
     #[error("{0}")]
     Timeout(String),
     #[error("{0}")]
     Interrupted(String),
+    /// As `Interrupted`: what came was no HTTP.
+    #[error("{0}")]
+    Protocol(String),
     #[error("{0}")]
     Limit(String),
+    /// As `Limit`: the answer is too large.
+    #[error("{0}")]
+    AnswerSize(String),
     #[error("{0}")]
     Credential(String),
 }
@@ -90,9 +102,13 @@ impl Error {
             Self::Dns(text) => Self::Dns(change(text)),
             Self::Connect(text) => Self::Connect(change(text)),
             Self::ConnectTimeout(text) => Self::ConnectTimeout(change(text)),
+            Self::Certificate(text) => Self::Certificate(change(text)),
+            Self::Tls(text) => Self::Tls(change(text)),
             Self::Timeout(text) => Self::Timeout(change(text)),
             Self::Interrupted(text) => Self::Interrupted(change(text)),
+            Self::Protocol(text) => Self::Protocol(change(text)),
             Self::Limit(text) => Self::Limit(change(text)),
+            Self::AnswerSize(text) => Self::AnswerSize(change(text)),
             Self::Credential(text) => Self::Credential(change(text)),
         }
     }
@@ -144,16 +160,8 @@ const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("aloma-wasm/", env!("CARGO_PKG_VERSION")));
 
 /// Fields that belong to the connection, which is ours, and not to the request.
-const CONNECTION_FIELDS: &[&str] = &[
-    "connection",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const CONNECTION_FIELDS: &[&str] =
+    &["connection", "host", "http2-settings", "keep-alive", "te", "transfer-encoding", "upgrade"];
 
 impl Parsed {
     /// Reads what the guest gave.
@@ -193,6 +201,11 @@ impl Parsed {
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
+}
+
+/// Whether a request could have this URL.
+pub fn is_url(text: &str) -> bool {
+    read_url(text).is_ok()
 }
 
 fn invalid(text: impl Into<String>) -> Error {
@@ -423,7 +436,6 @@ mod tests {
             "Transfer-Encoding",
             "Upgrade",
             "TE",
-            "Trailer",
             "HTTP2-Settings",
             ":authority",
             "a b",

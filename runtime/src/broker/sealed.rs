@@ -1,17 +1,25 @@
 //! Sealed secrets on their way through the broker: into a request, and out of its answer.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full};
 
 use super::answer::{Answer, AnswerBody};
 use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
+use super::payload::Upload;
 use super::policy::{Permit, Policy};
 use super::request::{Error, Parsed};
-use crate::vault::{Filled, Spelling, Vault};
+use super::sealed_body::{Filling, Scrubbing};
+use crate::vault::{Filled, ScrubStream, Scrubber, Spelling, Vault};
 
 /// Refuses a URL with a placeholder before its query. Looked at before the URL is read: a field that
 /// holds a whole URL leaves none that could be.
@@ -31,21 +39,46 @@ pub(super) fn fill_in(
     request: &mut Parsed,
     permit: &Permit,
     policy: &Policy,
-    vault: &Vault,
+    vault: &Arc<Vault>,
 ) -> Result<bool, Error> {
     if vault.is_empty() {
         return Ok(false);
     }
-    // What is compressed cannot be scrubbed. This holds for every answer: what one request stored,
-    // another can ask for.
-    request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // What is compressed in a way that the broker cannot read cannot be scrubbed, so it is the broker
+    // that asks. This holds for every answer: what one request stored, another can ask for.
+    request.headers.remove(ACCEPT_ENCODING);
     let filler = Filler { permit, policy, vault, request };
     let (headers, uri, body) = (filler.headers()?, filler.uri()?, filler.body()?);
     let is_filled = headers.is_some() || uri.is_some() || body.is_some();
     request.headers = headers.unwrap_or_else(|| std::mem::take(&mut request.headers));
     request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
     request.body = body.unwrap_or_else(|| std::mem::take(&mut request.body));
-    Ok(is_filled)
+    let upload = request.upload.take();
+    request.upload = upload.map(|upload| filled_upload(&upload, request, permit, policy, vault));
+    // What a body in pieces holds is not known yet.
+    Ok(is_filled || request.upload.is_some())
+}
+
+/// The same body with its secrets. What may go is decided now, once for all of its pieces.
+fn filled_upload(
+    upload: &Upload,
+    request: &Parsed,
+    permit: &Permit,
+    policy: &Policy,
+    vault: &Arc<Vault>,
+) -> Upload {
+    let refusal = |key: &str| policy.may_carry(key, &request.url, permit).err();
+    let refused = |key: &str| Some((key.to_owned(), refusal(key)?.into()));
+    let refused: BTreeMap<String, Error> = vault.keys().filter_map(refused).collect();
+    let stream = vault.fill_stream(spelling(&request.headers), u64::MAX);
+    upload.changed(|pieces| Filling::new(pieces, stream, refused).boxed_unsync())
+}
+
+/// Whether a header's value, a query or a body holds placeholders: what must not go on to another
+/// origin that the guest did not name.
+pub(super) fn has_placeholders(bytes: &[u8], vault: &Vault) -> bool {
+    let basic = basic(bytes);
+    vault.fields_in(basic.as_ref().map_or(bytes, |(_, pair)| pair)).next().is_some()
 }
 
 /// Fills in one request. Each part is None where it has no placeholders.
@@ -159,7 +192,8 @@ fn spelling(headers: &HeaderMap) -> Spelling {
     }
 }
 
-/// Refuses an answer that could hold the request's secrets where scrubbing does not see them.
+/// Refuses an answer that could hold the request's secrets where scrubbing does not see them: what
+/// the broker could decode it has decoded before.
 pub(super) fn check_encoding(answer: &Answer, origin: &str) -> Result<(), Error> {
     let is_plain = answer.headers.get_all(CONTENT_ENCODING).iter().all(is_identity);
     let is_empty = matches!(&answer.body, AnswerBody::Whole(body, _) if body.is_empty());
@@ -167,9 +201,9 @@ pub(super) fn check_encoding(answer: &Answer, origin: &str) -> Result<(), Error>
         return Ok(());
     }
     Err(Error::Credential(format!(
-        "{origin} compressed its answer though it was asked not to, so the secrets in it cannot be \
-         found; the request may have been carried out; with --reveal KEY of the secret in the \
-         request the connector may have the answer"
+        "{origin} compressed its answer in a way that was not asked for and cannot be read, so the \
+         secrets in it cannot be found; the request may have been carried out; with --reveal KEY of \
+         the secret in the request the connector may have the answer"
     )))
 }
 
@@ -177,14 +211,31 @@ fn is_identity(value: &HeaderValue) -> bool {
     value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity")
 }
 
-/// Takes secrets out of an answer's header and body.
-pub(super) fn scrub(answer: &mut Answer, scrubbed: impl Fn(&[u8]) -> Option<Vec<u8>>) {
-    for value in answer.headers.values_mut() {
-        if let Some(clean) = scrubbed(value.as_bytes()) {
-            *value = HeaderValue::from_bytes(&clean)
-                .expect("a header value with visible ASCII in the place of some of it is one");
-        }
+/// Takes secrets out of an answer's header and body, whether it is whole or still comes.
+pub(super) fn scrub_all(answer: &mut Answer, scrubbers: &[Arc<Scrubber>]) {
+    let scrubbers: Vec<_> = scrubbers.iter().filter(|one| !one.is_empty()).cloned().collect();
+    let Some((first, others)) = scrubbers.split_first() else { return };
+    scrub(answer, |bytes| {
+        scrubbers.iter().fold(None, |clean: Option<Vec<u8>>, scrubber| {
+            scrubber.scrub(clean.as_deref().unwrap_or(bytes)).or(clean)
+        })
+    });
+    let AnswerBody::Pieces(body) = &mut answer.body else { return };
+    if body.is_end_stream() {
+        return;
     }
+    // How long it will be is not known before it has come.
+    answer.headers.remove(CONTENT_LENGTH);
+    let stream = ScrubStream::new(first.clone());
+    let stream = others.iter().cloned().fold(stream, ScrubStream::then);
+    let nothing = Full::default().map_err(|never: Infallible| match never {}).boxed_unsync();
+    let pieces = std::mem::replace(body, nothing);
+    *body = Scrubbing::new(pieces, stream).boxed_unsync();
+}
+
+/// Takes secrets out of an answer's header, and out of its body where it is whole.
+pub(super) fn scrub(answer: &mut Answer, scrubbed: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    scrub_headers(&mut answer.headers, &scrubbed);
     let AnswerBody::Whole(body, _) = &mut answer.body else { return };
     let Some(clean) = scrubbed(body) else { return };
     // A client that believed the old length would cut the body off, or wait for more.
@@ -192,4 +243,18 @@ pub(super) fn scrub(answer: &mut Answer, scrubbed: impl Fn(&[u8]) -> Option<Vec<
         answer.headers.insert(CONTENT_LENGTH, clean.len().into());
     }
     *body = clean.into();
+}
+
+pub(super) fn scrub_headers(headers: &mut HeaderMap, scrubbed: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let names = headers.keys().filter(|name| scrubbed(name.as_str().as_bytes()).is_some());
+    // No server means anything by it.
+    for name in names.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+    for value in headers.values_mut() {
+        if let Some(clean) = scrubbed(value.as_bytes()) {
+            *value = HeaderValue::from_bytes(&clean)
+                .expect("a header value with visible ASCII in the place of some of it is one");
+        }
+    }
 }

@@ -2,14 +2,19 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod credentials;
+mod decode;
 mod destinations;
 mod faults;
+mod grants;
 mod guard;
 mod network;
 mod oauth;
+mod proxy;
 mod rebinding;
 mod sealed;
 mod server;
+mod tls;
 
 use std::collections::VecDeque;
 use std::io;
@@ -383,7 +388,7 @@ async fn an_answer_over_the_limit_is_refused_and_not_asked_for_again() {
     let long_head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(1024 * 1024));
     for step in [Step::Answer(declared), Step::Flood, Step::Answer(long_head)] {
         let (outcome, reads) = after(step, "GET", None).await;
-        assert!(matches!(outcome, Err(Error::Limit(_))), "{:?}", outcome.err());
+        assert!(matches!(outcome, Err(Error::AnswerSize(_))), "{:?}", outcome.err());
         assert_eq!(reads, 1);
     }
 }

@@ -97,7 +97,9 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 fn log_to_stderr(flag: Option<LogLevel>, environment: &Environment, default: LogLevel) {
     let set = environment.get("LOG_LEVEL").and_then(LogLevel::read);
     let level = flag.or(set).unwrap_or(default).as_str();
-    let filter = EnvFilter::new(format!("warn,aloma_wasm={level},connector={level}"));
+    // It warns of what guests do wrong, as often as they do it.
+    let quiet = "wasmtime_wasi_http=error";
+    let filter = EnvFilter::new(format!("warn,{quiet},aloma_wasm={level},connector={level}"));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(in_colour(environment));
     builder.with_target(false).with_writer(std::io::stderr).init();

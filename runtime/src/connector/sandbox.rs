@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -14,7 +14,7 @@ use super::engine::Engine;
 use super::error::{CallError, Mebibytes};
 use super::host::http::Started;
 use super::host::journal::Journal;
-use super::host::wasi_http::Hooks;
+use super::host::wasi_http::{self, Hooks};
 use super::host::workspace::Workspace;
 use super::limits;
 use crate::broker::{Broker, Scope};
@@ -64,6 +64,14 @@ pub struct State {
 }
 
 impl State {
+    /// What is behind a handle to an error.
+    pub(super) fn error(
+        &self,
+        handle: &Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<&wasmtime::Error> {
+        Ok(self.table.get(handle)?)
+    }
+
     /// The running call.
     pub(super) fn scope(&self) -> &Scope {
         &self.scope
@@ -132,6 +140,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine.wasmtime());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasi_http::codes::add_to_linker(&mut linker)?;
     Connector::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }

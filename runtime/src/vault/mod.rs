@@ -4,18 +4,25 @@
 //! A [`Vault`] holds the secrets of one connector under one configuration. Where a secret may go is
 //! not its business: that is the broker's policy.
 
+mod fill_stream;
 mod placeholder;
+mod reading;
 mod scrub;
+mod search;
 mod spelling;
+mod stream;
 mod substitute;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use fill_stream::{FillError, FillStream};
 pub use placeholder::Placeholders;
 pub(crate) use scrub::Scrubber;
+pub use stream::ScrubStream;
 pub use substitute::{Filled, Spelling};
 
 use substitute::Finder;
@@ -26,9 +33,9 @@ pub struct Vault {
     secrets: BTreeMap<String, Secret>,
     finder: Finder,
     /// Knows the values that the guest does not.
-    answers: Scrubber,
+    answers: Arc<Scrubber>,
     /// Knows all values.
-    everything: Scrubber,
+    everything: Arc<Scrubber>,
 }
 
 /// One secret, under the key of its configuration field.
@@ -56,7 +63,12 @@ impl Vault {
             let secrets = secrets.values().filter(known);
             Scrubber::new(secrets.map(|one| (one.value.expose_secret(), &*one.placeholder)))
         };
-        let (answers, everything) = (scrubber(|one| !one.is_revealed), scrubber(|_| true));
+        let everything = Arc::new(scrubber(|_| true));
+        let answers = if secrets.values().any(|one| one.is_revealed) {
+            Arc::new(scrubber(|one| !one.is_revealed))
+        } else {
+            everything.clone()
+        };
         let placeholders = secrets.iter().map(|(key, one)| (&*one.placeholder, &**key));
         Self { finder: Finder::new(placeholders), answers, everything, secrets }
     }
@@ -64,6 +76,11 @@ impl Vault {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.secrets.is_empty()
+    }
+
+    /// The fields that are secret and set.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.secrets.keys().map(String::as_str)
     }
 
     /// What the guest reads of a secret field. None where the field is none, or not set.
@@ -85,14 +102,33 @@ impl Vault {
 
     /// Puts the secrets in the place of their placeholders. None where there are no placeholders.
     pub fn fill(&self, bytes: &[u8], spelling: Spelling, limit: usize) -> Option<Filled> {
-        let value = |key: &str| self.secrets.get(key).map(|one| one.value.expose_secret());
-        self.finder.fill(bytes, spelling, limit, value)
+        self.finder.fill(bytes, spelling, limit, |key| self.exposed(key))
+    }
+
+    fn exposed(&self, key: &str) -> Option<&str> {
+        self.value(key).map(ExposeSecret::expose_secret)
+    }
+
+    /// Puts the secrets in the place of their placeholders in a body that comes in pieces, up to that
+    /// many bytes.
+    pub fn fill_stream(self: &Arc<Self>, spelling: Spelling, limit: u64) -> FillStream {
+        FillStream::new(self.clone(), spelling, limit)
     }
 
     /// Takes the secrets that the guest does not know out of an answer for it. None where it holds
     /// none, which costs no copy.
     pub fn scrub_answer(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         self.answers.scrub(bytes)
+    }
+
+    /// Finds the secrets that the guest does not know.
+    pub(crate) fn answers(&self) -> Arc<Scrubber> {
+        self.answers.clone()
+    }
+
+    /// Takes the secrets that the guest does not know out of an answer that comes in pieces.
+    pub fn answer_stream(&self) -> ScrubStream {
+        ScrubStream::new(self.answers.clone())
     }
 
     /// Takes all secrets out of a text that leaves the connector: a log line, a failure, a result.

@@ -1,78 +1,79 @@
 //! Takes secrets out of bytes by their value.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
+use super::reading::Reading;
+use super::search::{Cursor, Found, Spellings};
 use super::spelling;
 
 /// Shorter values are left where they are: they stand in innocent answers as well (`true`, `admin`),
 /// which would be torn to shreds, and can be guessed anyway.
 const SHORTEST: usize = 6;
 
-/// Of a longer value only so many bytes are looked for: room for a certificate chain. All spellings of
-/// this much take a few MB of memory and a tenth of a second to prepare.
+/// Of a longer value only so many bytes are looked for: room for a certificate chain. Measured: all
+/// spellings of a private key of 4 kB take 13 MB of memory and are ready in less than a tenth of a
+/// second; those of this much take 45 MB, and up to 80 MB where every character is one to escape.
 const LONGEST: usize = 16 * 1024;
+
+/// Of all values together, so many bytes are looked for. With more, the long ones are cut shorter.
+const ALL: usize = 2 * LONGEST;
 
 /// How much longer a text may become. A placeholder is longer than most secrets; past this, which
 /// nobody but a guest that tries for it needs, a shorter mark stands in its place.
-const GROWTH: usize = 1 << 20;
+const GROWTH: u64 = 1 << 20;
 
 /// What then stands in place of a secret: no longer than the shortest spelling.
 const MARK: &str = "*";
 
-/// Finds every spelling of some values, and knows what to write instead. One pass over the bytes,
-/// however many values there are.
+/// Finds every spelling of some values, and knows what to write instead, in two passes over the
+/// bytes: one for text, and one for base64 and hexadecimal digits, which are read differently.
 ///
-/// It looks at whole texts. For one that comes in pieces, what could be the beginning of the longest
-/// spelling has to be kept back until the next piece is there.
+/// A text that comes in pieces is for a [`super::ScrubStream`].
 #[derive(Default)]
 pub(crate) struct Scrubber {
-    /// None where there is nothing to look for.
-    spellings: Option<AhoCorasick>,
+    passes: Vec<Pass>,
+}
+
+/// One way of reading, and what is looked for in it.
+pub(super) struct Pass {
+    pub spellings: Spellings,
     /// What to write in place of each spelling.
     replacements: Vec<String>,
+}
+
+/// How much longer a text became by now.
+#[derive(Default)]
+pub(super) struct Growth {
+    read: u64,
+    written: u64,
 }
 
 impl Scrubber {
     /// Looks for the first of each pair and writes the second.
     pub fn new<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let values = values.into_iter().filter(|(value, _)| value.len() >= SHORTEST);
-        let (spellings, replacements): (Vec<_>, Vec<_>) = values
-            .flat_map(|(value, replacement)| {
-                let looked_for = &value[..value.floor_char_boundary(LONGEST)];
-                let spellings = spelling::all(looked_for).into_iter();
-                spellings.map(|spelling| (spelling, replacement.to_owned()))
-            })
-            .unzip();
-        if spellings.is_empty() {
-            return Self::default();
+        let mut values: Vec<_> = values.collect();
+        let longest = longest(&values);
+        for (value, _) in &mut values {
+            *value = &value[..value.floor_char_boundary(longest)];
         }
-        let automaton = AhoCorasick::builder()
-            // Of two secrets, one of which begins with the other, the longer one is meant.
-            .match_kind(MatchKind::LeftmostLongest)
-            // Escapes come in both cases, and so do header values.
-            .ascii_case_insensitive(true)
-            // The fastest kind takes megabytes for a private key of a few kB.
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(spellings)
-            .expect("only 2 GB of spellings would be too many, and no message holds such a form");
-        Self { spellings: Some(automaton), replacements }
+        let text = Pass::new(&values, spelling::texts, Reading::Text);
+        let code = Pass::new(&values, spelling::codes, Reading::Code);
+        Self { passes: text.into_iter().chain(code).collect() }
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.passes.is_empty()
+    }
+
+    pub(super) fn passes(&self) -> &[Pass] {
+        &self.passes
     }
 
     /// The bytes without the secrets. None where they hold none.
     pub fn scrub(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let mut matches = self.spellings.as_ref()?.find_iter(bytes).peekable();
-        matches.peek()?;
-        let mut scrubbed = Vec::with_capacity(bytes.len() + GROWTH.min(bytes.len()));
-        let mut from = 0;
-        for found in matches {
-            scrubbed.extend_from_slice(&bytes[from..found.start()]);
-            from = found.end();
-            let replacement = self.replacements[found.pattern()].as_bytes();
-            let has_room = scrubbed.len() + replacement.len() <= from + GROWTH;
-            scrubbed.extend_from_slice(if has_room { replacement } else { MARK.as_bytes() });
-        }
-        scrubbed.extend_from_slice(&bytes[from..]);
-        Some(scrubbed)
+        self.passes.iter().fold(None, |clean: Option<Vec<u8>>, pass| {
+            pass.scrub(clean.as_deref().unwrap_or(bytes)).or(clean)
+        })
     }
 
     /// The text without the secrets.
@@ -85,6 +86,64 @@ impl Scrubber {
     }
 }
 
+/// How much of each value is looked for.
+fn longest(values: &[(&str, &str)]) -> usize {
+    let all =
+        |longest: usize| values.iter().map(|(value, _)| value.len().min(longest)).sum::<usize>();
+    let fits = |longest: &usize| all(*longest) <= ALL;
+    let shorter = |longest: &usize| (*longest >= 2 * SHORTEST).then_some(longest / 2);
+    std::iter::successors(Some(LONGEST), shorter).find(fits).unwrap_or(SHORTEST)
+}
+
+impl Pass {
+    fn new(
+        values: &[(&str, &str)],
+        spell: fn(&str) -> Vec<String>,
+        reading: Reading,
+    ) -> Option<Self> {
+        let (spellings, replacements): (Vec<_>, Vec<_>) = values
+            .iter()
+            .flat_map(|(value, mark)| spell(value).into_iter().map(|one| (one, (*mark).to_owned())))
+            .unzip();
+        Some(Self { spellings: Spellings::new(&spellings, reading)?, replacements })
+    }
+
+    /// The bytes without what is looked for. None where they hold none of it.
+    pub fn scrub(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut cursor = Cursor::new(&self.spellings);
+        let mut growth = Growth::default();
+        let mut next = cursor.next(&self.spellings, bytes, true);
+        next?;
+        let (mut scrubbed, mut from) = (Vec::with_capacity(bytes.len()), 0);
+        while let Some(found) = next {
+            self.replace(&found, &bytes[from..found.start], &mut growth, &mut scrubbed);
+            from = found.end;
+            next = cursor.next(&self.spellings, bytes, true);
+        }
+        scrubbed.extend_from_slice(&bytes[from..]);
+        Some(scrubbed)
+    }
+
+    /// Writes what stands before a spelling, and then what is to stand in its place.
+    pub fn replace(&self, found: &Found, before: &[u8], growth: &mut Growth, to: &mut Vec<u8>) {
+        let replacement = self.replacements[found.spelling].as_bytes();
+        growth.pass(before.len());
+        growth.read += (found.end - found.start) as u64;
+        let has_room = growth.written + replacement.len() as u64 <= growth.read + GROWTH;
+        let replacement = if has_room { replacement } else { MARK.as_bytes() };
+        growth.written += replacement.len() as u64;
+        to.extend_from_slice(before);
+        to.extend_from_slice(replacement);
+    }
+}
+
+impl Growth {
+    /// So many bytes stay as they are.
+    pub fn pass(&mut self, bytes: usize) {
+        self.read += bytes as u64;
+        self.written += bytes as u64;
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn many_long_values_are_cut_shorter() {
+        let value = "0123456789abcdef".repeat(LONGEST / 16);
+        for (count, expected) in [(1, LONGEST), (2, LONGEST), (3, LONGEST / 2), (17, 1024)] {
+            assert_eq!(longest(&vec![(&*value, ""); count]), expected, "{count}");
+        }
+        assert_eq!(longest(&[("short", "")].repeat(200)), LONGEST);
+        assert!(longest(&vec![(&*value, ""); 100_000]) >= SHORTEST);
+    }
+
+    #[test]
     fn what_holds_no_secret_is_not_copied() {
         assert!(Scrubber::default().scrub(b"the-secret").is_none());
         assert!(Scrubber::new([("the-secret", "x")]).scrub(b"the secret").is_none());
@@ -130,6 +199,6 @@ mod tests {
         let text = "secret".repeat(1 << 20);
         let scrubbed = scrub(&[("secret", &"p".repeat(45))], &text);
         assert!(!scrubbed.contains("secret"));
-        assert!(scrubbed.len() <= text.len() + GROWTH);
+        assert!(scrubbed.len() <= text.len() + (GROWTH as usize));
     }
 }

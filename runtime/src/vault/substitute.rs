@@ -29,19 +29,20 @@ pub enum Filled {
 pub(super) struct Finder {
     /// None where there is nothing to look for.
     placeholders: Option<AhoCorasick>,
-    /// The field of each placeholder.
-    fields: Vec<String>,
+    /// The placeholders, each with its field.
+    fields: Vec<(String, String)>,
 }
 
 impl Finder {
     /// Looks for the first of each pair, which stands for the field in the second.
     pub fn new<'a>(placeholders: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let (placeholders, fields): (Vec<_>, Vec<_>) =
-            placeholders.into_iter().map(|(text, field)| (text, field.to_owned())).unzip();
+        let owned = |(text, field): (&str, &str)| (text.to_owned(), field.to_owned());
+        let fields: Vec<_> = placeholders.into_iter().map(owned).collect();
         if fields.is_empty() {
             return Self::default();
         }
-        let automaton = AhoCorasick::new(placeholders).expect("placeholders are short");
+        let texts = fields.iter().map(|(text, _)| text);
+        let automaton = AhoCorasick::new(texts).expect("placeholders are short");
         Self { placeholders: Some(automaton), fields }
     }
 
@@ -51,7 +52,16 @@ impl Finder {
         bytes: &'a [u8],
     ) -> impl Iterator<Item = (std::ops::Range<usize>, &'a str)> {
         let matches = self.placeholders.iter().flat_map(move |all| all.find_iter(bytes));
-        matches.map(|found| (found.range(), &*self.fields[found.pattern()]))
+        matches.map(|found| (found.range(), &*self.fields[found.pattern()].1))
+    }
+
+    /// Where the bytes end in what may be the beginning of a placeholder.
+    pub fn begun(&self, bytes: &[u8]) -> usize {
+        let longest = self.fields.iter().map(|(text, _)| text.len()).max().unwrap_or_default();
+        let first = (bytes.len() + 1).saturating_sub(longest.max(1));
+        let may_begin =
+            |from: &usize| self.fields.iter().any(|(text, _)| begins(text, &bytes[*from..]));
+        (first..bytes.len()).find(may_begin).unwrap_or(bytes.len())
     }
 
     /// The bytes with the secrets in them. None where they hold no placeholders.
@@ -80,8 +90,12 @@ impl Finder {
     }
 }
 
+fn begins(text: &str, with: &[u8]) -> bool {
+    text.as_bytes().starts_with(with)
+}
+
 impl Spelling {
-    fn write(self, value: &str, to: &mut Vec<u8>) {
+    pub(super) fn write(self, value: &str, to: &mut Vec<u8>) {
         match self {
             Self::Raw => to.extend_from_slice(value.as_bytes()),
             Self::Percent => to.extend_from_slice(spelling::percent(value).as_bytes()),

@@ -6,6 +6,7 @@ mod state;
 mod wire;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{any, get};
@@ -14,8 +15,9 @@ use serde_json::{Map, Value, json};
 pub use self::http::TOKEN;
 use self::state::{Command, Shared};
 pub use self::state::{Registration, Reply, Request, Rules};
+use crate::limits::PATIENCE;
 use crate::log::Log;
-use crate::process::within;
+use crate::process::{within, within_time};
 use crate::sealing::Seal;
 use crate::server::Server;
 
@@ -296,8 +298,13 @@ pub fn error_of(answer: &Value) -> &str {
 impl Asked {
     /// Waits for the answer.
     pub async fn answer(self) -> Value {
+        self.answer_within(PATIENCE).await
+    }
+
+    /// Waits so long for the answer.
+    pub async fn answer_within(self, limit: Duration) -> Value {
         let look = |state: &state::State| state.asked.get(&self.key).cloned().flatten();
-        within("an answer", &self.log, self.shared.wait(look)).await.value
+        within_time(limit, "an answer", &self.log, self.shared.wait(look)).await.value
     }
 
     /// Whether the answer has come.

@@ -207,12 +207,13 @@ async fn what_one_request_stored_another_does_not_read() {
     let request = scene.with_header("Accept-Encoding", "gzip");
     assert_eq!(scene.send(request).await.expect("an answer").body, body);
     let seen = scene.server.seen.lock()[1].clone();
-    assert_eq!(seen.header("accept-encoding"), Some("identity"));
+    // It is the broker's to choose what it can read.
+    assert_ne!(seen.header("accept-encoding"), Some("gzip"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_cannot_be_searched_is_kept_back() {
-    let scene = Scene::echoing(|_| answer(200, "content-encoding: gzip\r\n", "packed")).await;
+    let scene = Scene::echoing(|_| answer(200, "content-encoding: lzma\r\n", "packed")).await;
     let request = scene.with_header("x-auth", scene.placeholder("TOKEN"));
     let error = scene.send(request).await.expect_err("kept back").to_string();
     assert!(error.contains("--reveal KEY"), "{error}");

@@ -186,8 +186,13 @@ impl fmt::Display for Route {
 #[cfg(test)]
 impl Pace {
     /// That of a grant which sets no limit: requests wait as long as they have time.
-    pub fn unlimited() -> Self {
-        Self { grant: "a grant".into(), rate: None, at_once: None, queue: LONGEST_TOTAL }
+    pub fn unlimited(grant: usize) -> Self {
+        Self {
+            grant: format!("grant {grant}").into(),
+            rate: None,
+            at_once: None,
+            queue: LONGEST_TOTAL,
+        }
     }
 }
 

@@ -97,7 +97,7 @@ mod tests {
     /// The seconds after which so many requests, made at once, have begun.
     async fn begins(per_second: f64, burst: u32, requests: usize) -> Vec<f64> {
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-        let lane = Lane::new(Pace { rate: Some(Rate { per_second, burst }), ..Pace::unlimited() });
+        let lane = Lane::new(Pace { rate: Some(Rate { per_second, burst }), ..Pace::unlimited(0) });
         let start = Instant::now();
         let far = start + Duration::from_secs(1 << 30);
         let mut times = Vec::new();

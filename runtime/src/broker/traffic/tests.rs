@@ -10,6 +10,10 @@ use super::*;
 
 const ORIGIN: &str = "https://api.example";
 
+fn rate(per_second: f64, burst: u32) -> Rate {
+    Rate { per_second, burst: burst.try_into().expect("not zero") }
+}
+
 fn route() -> Route {
     Route::new(ORIGIN, None)
 }
@@ -60,11 +64,11 @@ async fn a_request_without_limits_goes_at_once_and_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
     let at_once = Pace { at_once: Some(2), ..Pace::unlimited(0) };
-    let rate = Some(Rate { per_second: 0.1, burst: 2 });
+    let rate = Some(rate(0.1, 2));
     let rate = Pace { rate, ..Pace::unlimited(1) };
     for (pace, held, time, expected, took) in [
         (
-            at_once,
+            at_once.clone(),
             2,
             5.0,
             "2 requests under the grant for https://api.example were under way until the time \
@@ -72,7 +76,7 @@ async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
             5.0,
         ),
         (
-            Pace { queue: seconds(1.5), ..at_once },
+            Pace { queue: seconds(1.5), ..at_once.clone() },
             2,
             5.0,
             "2 requests under the grant for https://api.example were under way for 1.5 s; make \
@@ -80,7 +84,7 @@ async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
             1.5,
         ),
         (
-            rate,
+            rate.clone(),
             2,
             5.0,
             "the grant for https://api.example allows 0.1 requests per second (burst 2), and \
@@ -89,7 +93,7 @@ async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
             0.0,
         ),
         (
-            Pace { queue: seconds(3.0), ..rate },
+            Pace { queue: seconds(3.0), ..rate.clone() },
             2,
             60.0,
             "the grant for https://api.example allows 0.1 requests per second (burst 2), and \
@@ -170,7 +174,7 @@ async fn a_connector_cannot_fill_an_origin_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_grants_limit_does_not_hold_up_another_grant() {
     let share = share();
-    let slow = Pace { rate: Some(Rate { per_second: 0.01, burst: 1 }), ..Pace::unlimited(0) };
+    let slow = Pace { rate: Some(rate(0.01, 1)), ..Pace::unlimited(0) };
     let narrow = Pace { at_once: Some(1), ..Pace::unlimited(1) };
     let _one = share.enter(&route(), &slow, within(1.0)).await.expect("a place");
     let _two = share.enter(&route(), &narrow, within(1.0)).await.expect("a place");
@@ -190,7 +194,7 @@ static ROUTE: std::sync::LazyLock<Route> = std::sync::LazyLock::new(route);
 #[tokio::test(start_paused = true)]
 async fn what_waited_for_a_place_keeps_to_the_rate() {
     let share = Arc::new(share());
-    let rate = Some(Rate { per_second: 1.0, burst: 1 });
+    let rate = Some(rate(1.0, 1));
     let pace = Pace { rate, ..Pace::unlimited(0) };
     let mut others = Vec::new();
     for _ in 0..IN_FLIGHT {
@@ -200,7 +204,7 @@ async fn what_waited_for_a_place_keeps_to_the_rate() {
     let (begun, mut all) = (Arc::new(Mutex::new(Vec::new())), JoinSet::new());
     let start = Instant::now();
     for _ in 0..5 {
-        let (share, begun) = (share.clone(), begun.clone());
+        let (share, begun, pace) = (share.clone(), begun.clone(), pace.clone());
         all.spawn(async move {
             let _place = share.enter(&route(), &pace, within(1000.0)).await.expect("a place");
             begun.lock().push(start.elapsed().as_secs_f64().round());
@@ -217,7 +221,7 @@ async fn what_waited_for_a_place_keeps_to_the_rate() {
 async fn other_numbers_for_a_grant_hold_from_the_next_request_on() {
     let share = share();
     let one = Pace { at_once: Some(1), ..Pace::unlimited(0) };
-    let two = Pace { at_once: Some(2), ..one };
+    let two = Pace { at_once: Some(2), ..one.clone() };
     let _first = share.enter(&route(), &one, within(1.0)).await.expect("a place");
     assert!(share.enter(&route(), &one, within(1.0)).await.is_err());
     let _second = share.enter(&route(), &two, within(1.0)).await.expect("a place");
@@ -252,7 +256,7 @@ async fn a_quota_that_is_found_spent_while_others_wait_holds_them_back_too() {
     let first = share.enter(&route(), &pace, within(1.0)).await.expect("a place");
     let (begun, mut all) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
     for _ in 0..5 {
-        let (share, begun) = (share.clone(), begun.clone());
+        let (share, begun, pace) = (share.clone(), begun.clone(), pace.clone());
         all.spawn(async move {
             let _place = share.enter(&route(), &pace, within(100.0)).await.expect("a place");
             begun.fetch_add(1, Ordering::SeqCst);
@@ -271,7 +275,7 @@ async fn a_quota_that_is_found_spent_while_others_wait_holds_them_back_too() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_given_up_while_it_waits_leaves_nothing() {
     let share = share();
-    let rate = Some(Rate { per_second: 0.1, burst: 1 });
+    let rate = Some(rate(0.1, 1));
     let pace = Pace { at_once: Some(2), rate, ..Pace::unlimited(0) };
     drop(share.enter(&route(), &pace, within(1.0)).await.expect("the burst"));
     for _ in 0..50 {

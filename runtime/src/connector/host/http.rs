@@ -219,10 +219,13 @@ impl From<Error> for wit::Error {
             Error::InvalidRequest(text) => Self::InvalidRequest(text),
             Error::Denied(text) => Self::Denied(text),
             Error::Dns(text) => Self::Dns(text),
-            Error::Connect(text) | Error::ConnectTimeout(text) => Self::Connect(text),
+            Error::Connect(text)
+            | Error::ConnectTimeout(text)
+            | Error::Certificate(text)
+            | Error::Tls(text) => Self::Connect(text),
             Error::Timeout(text) => Self::Timeout(text),
-            Error::Interrupted(text) => Self::Interrupted(text),
-            Error::Limit(text) => Self::Limit(text),
+            Error::Interrupted(text) | Error::Protocol(text) => Self::Interrupted(text),
+            Error::Limit(text) | Error::AnswerSize(text) => Self::Limit(text),
             Error::Credential(text) => Self::Credential(text),
         }
     }

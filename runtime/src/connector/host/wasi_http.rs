@@ -1,27 +1,25 @@
 //! `wasi:http`: requests of unmodified code (`fetch`, `requests`, any crate), through the same broker
 //! as our own interface.
 
+pub mod codes;
+mod outgoing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::stream;
-use http::header::CONTENT_LENGTH;
-use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
-use tokio::time::{Instant, timeout_at};
-use wasmtime_wasi_http::{Error as WasiError, RequestOptions, WasiBody, WasiHttpHooks};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TE};
+use http_body_util::BodyExt as _;
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
+};
 
-use crate::broker::{Broker, Error, Request, Scope, Streamed, Upload};
+use crate::broker::{Broker, Request, Scope, Streamed};
+use outgoing::{Mishap, gather};
 
 type Answered = http::Response<WasiBody>;
 type Rest = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
-
-/// A body that is whole within this size and time is sent with its length, which some servers insist
-/// on, and again where that is safe. A guest may also wait for the answer before it goes on writing;
-/// then it is sent as it comes.
-const GATHERED: usize = 64 * 1024;
-const GATHERING: Duration = Duration::from_millis(100);
 
 /// Sends what a `wasi:http` guest wants sent.
 pub struct Hooks {
@@ -42,6 +40,11 @@ impl Hooks {
 }
 
 impl WasiHttpHooks for Hooks {
+    /// Those that the broker would refuse, so that the guest learns it when it sets one.
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == TE)
+    }
+
     /// The broker sets the header from the URL, and refuses one that comes with the request.
     fn set_host_header(&mut self) -> bool {
         false
@@ -57,43 +60,22 @@ impl WasiHttpHooks for Hooks {
         Box::new(async move {
             let broker = broker.ok_or(WasiError::HttpRequestDenied)?;
             let (head, body) = request.into_parts();
-            let (body, upload) = gather(body, content_length(&head.headers)).await?;
+            let mishap = Mishap::default();
+            let (body, upload) = gather(body, content_length(&head.headers), &mishap).await?;
             let request = read_request(&head, body, options);
-            let answer = broker.open(request, upload, &scope).await.map_err(to_wasi)?;
-            Ok((answered(answer)?, Box::new(std::future::ready(Ok(()))) as Rest))
+            let (timeout, pause) = (request.timeout.is_some(), request.pause_timeout.is_some());
+            let answer = broker.open(request, upload, &scope).await;
+            // What the guest did wrong itself is nearer the truth than what came of it.
+            let answer = answer.map_err(|error| {
+                mishap.take().unwrap_or_else(|| codes::of_request(error, &head, timeout))
+            })?;
+            Ok((answered(answer, pause)?, Box::new(std::future::ready(Ok(()))) as Rest))
         })
     }
 }
 
 fn content_length(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The body, whole where it is small, else as an upload that begins with what was read.
-async fn gather(
-    mut body: WasiBody,
-    length: Option<u64>,
-) -> Result<(Option<Bytes>, Option<Upload>), WasiError> {
-    let until = Instant::now() + GATHERING;
-    let mut begin = BytesMut::new();
-    while begin.len() <= GATHERED {
-        match timeout_at(until, body.frame()).await {
-            Ok(None) => return Ok(((!begin.is_empty()).then(|| begin.freeze()), None)),
-            Ok(Some(frame)) => {
-                if let Ok(data) = frame?.into_data() {
-                    begin.extend_from_slice(&data);
-                }
-            }
-            Err(_) => break,
-        }
-    }
-    let begin = (!begin.is_empty()).then(|| Ok(Frame::data(begin.freeze())));
-    let rest = stream::unfold(body, |mut body| async move {
-        let frame = body.frame().await?;
-        Some((frame.map_err(from_wasi), body))
-    });
-    let frames = futures_util::StreamExt::chain(stream::iter(begin), rest);
-    Ok((None, Some(Upload::new(StreamBody::new(frames), length))))
 }
 
 fn read_request(
@@ -120,31 +102,12 @@ fn read_request(
     }
 }
 
-fn answered(answer: Streamed) -> Result<Answered, WasiError> {
+fn answered(answer: Streamed, is_limited: bool) -> Result<Answered, WasiError> {
     let Streamed { status, headers, body } = answer;
-    let mut answer = http::Response::new(body.map_err(to_wasi).boxed_unsync());
+    let body = body.map_err(move |error| codes::of_answer(error, is_limited));
+    let mut answer = http::Response::new(body.boxed_unsync());
     *answer.status_mut() =
         http::StatusCode::from_u16(status).map_err(|_| WasiError::HttpProtocolError)?;
     *answer.headers_mut() = headers;
     Ok(answer)
-}
-
-/// What the guest did to its own body.
-fn from_wasi(error: WasiError) -> Error {
-    Error::InvalidRequest(format!("the request's body was not finished: {error}"))
-}
-
-/// The guest gets a code; the whole text is in the request's record, which the operator sees.
-fn to_wasi(error: Error) -> WasiError {
-    match error {
-        Error::InvalidRequest(_) => WasiError::HttpRequestUriInvalid,
-        Error::Denied(_) => WasiError::HttpRequestDenied,
-        Error::Dns(text) => WasiError::DnsError { rcode: Some(text), info_code: None },
-        Error::Connect(_) => WasiError::ConnectionRefused,
-        Error::ConnectTimeout(_) => WasiError::ConnectionTimeout,
-        Error::Timeout(_) => WasiError::HttpResponseTimeout,
-        Error::Interrupted(_) => WasiError::ConnectionTerminated,
-        Error::Limit(_) => WasiError::HttpResponseBodySize(None),
-        Error::Credential(text) => WasiError::InternalError(Some(text)),
-    }
 }

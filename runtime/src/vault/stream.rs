@@ -1,0 +1,245 @@
+//! Takes secrets out of bytes that come in pieces.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::scrub::{Growth, Pass, Scrubber};
+use super::search::Cursor;
+
+/// Scrubs a stream. However it is cut into pieces, what comes out is what the whole would have become.
+///
+/// Only what may be the beginning of a secret is held back, so that an event whose end cannot be one
+/// is not late. It is never more than the longest spelling of the longest secret.
+pub struct ScrubStream {
+    stages: Vec<Stage>,
+}
+
+/// One pass of one scrubber.
+struct Stage {
+    scrubber: Arc<Scrubber>,
+    pass: usize,
+    cursor: Cursor,
+    growth: Growth,
+    held: BytesMut,
+}
+
+impl ScrubStream {
+    /// Takes out what this one looks for.
+    pub(crate) fn new(scrubber: Arc<Scrubber>) -> Self {
+        Self { stages: Vec::new() }.then(scrubber)
+    }
+
+    /// And then what this one looks for.
+    pub(crate) fn then(mut self, scrubber: Arc<Scrubber>) -> Self {
+        let passes = 0..scrubber.passes().len();
+        self.stages.extend(passes.map(|pass| Stage::new(scrubber.clone(), pass)));
+        self
+    }
+
+    /// A text that is whole, without what this takes out: the header of the same answer. None where
+    /// there is nothing in it.
+    pub fn scrub(&self, whole: &[u8]) -> Option<Vec<u8>> {
+        self.stages.iter().fold(None, |clean: Option<Vec<u8>>, stage| {
+            stage.pass().scrub(clean.as_deref().unwrap_or(whole)).or(clean)
+        })
+    }
+
+    /// What can be told after this piece. Costs no copy where nothing is found or held back.
+    pub fn push(&mut self, piece: Bytes) -> Bytes {
+        self.stages.iter_mut().fold(piece, |piece, stage| stage.push(piece, false))
+    }
+
+    /// The rest, after the last piece. There is nothing to push after it.
+    pub fn finish(&mut self) -> Bytes {
+        self.stages.iter_mut().fold(Bytes::new(), |piece, stage| stage.push(piece, true))
+    }
+}
+
+impl Stage {
+    fn new(scrubber: Arc<Scrubber>, pass: usize) -> Self {
+        let cursor = Cursor::new(&scrubber.passes()[pass].spellings);
+        Self { scrubber, pass, cursor, growth: Growth::default(), held: BytesMut::new() }
+    }
+
+    fn pass(&self) -> &Pass {
+        &self.scrubber.passes()[self.pass]
+    }
+
+    fn push(&mut self, piece: Bytes, is_last: bool) -> Bytes {
+        if self.held.is_empty() {
+            let read = self.read(&piece, is_last);
+            self.held.extend_from_slice(&piece[read.kept..]);
+            return read.told(piece);
+        }
+        // Not joined anew each time: pieces may be as small as a byte.
+        let mut text = std::mem::take(&mut self.held);
+        text.extend_from_slice(&piece);
+        let read = self.read(&text, is_last);
+        self.held = text.split_off(read.kept);
+        read.told(text.freeze())
+    }
+
+    fn read(&mut self, bytes: &[u8], is_last: bool) -> Read {
+        let pass = &self.scrubber.passes()[self.pass];
+        let (mut clean, mut from) = (Vec::new(), 0);
+        while let Some(found) = self.cursor.next(&pass.spellings, bytes, is_last) {
+            pass.replace(&found, &bytes[from..found.start], &mut self.growth, &mut clean);
+            from = found.end;
+        }
+        let kept = if is_last { bytes.len() } else { self.cursor.kept(&pass.spellings) };
+        if !is_last {
+            self.cursor.shift(&pass.spellings, kept);
+        }
+        self.growth.pass(kept - from);
+        Read { clean, from, kept }
+    }
+}
+
+/// What became of bytes.
+struct Read {
+    /// They were rewritten as far as the last secret in them,
+    clean: Vec<u8>,
+    /// which ends here;
+    from: usize,
+    /// they can be told as they are up to here.
+    kept: usize,
+}
+
+impl Read {
+    fn told(mut self, bytes: Bytes) -> Bytes {
+        let rest = bytes.slice(self.from..self.kept);
+        if self.clean.is_empty() {
+            return rest;
+        }
+        self.clean.extend_from_slice(&rest);
+        self.clean.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::super::spelling;
+    use super::*;
+
+    fn scrubber(values: &[(&str, &str)]) -> Arc<Scrubber> {
+        Arc::new(Scrubber::new(values.iter().copied()))
+    }
+
+    fn streamed<'a>(mut stream: ScrubStream, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut told = Vec::new();
+        for piece in pieces {
+            told.extend_from_slice(&stream.push(Bytes::copy_from_slice(piece)));
+        }
+        told.extend_from_slice(&stream.finish());
+        told
+    }
+
+    /// A text of secrets, whole and cut off, in many spellings, and of what looks like them.
+    fn text(random: &mut StdRng, spellings: &[String]) -> Vec<u8> {
+        let mut text = Vec::new();
+        for _ in 0..random.random_range(1..12) {
+            let spelling = &spellings[random.random_range(0..spellings.len())];
+            let mut one = spelling.clone().into_bytes();
+            match random.random_range(0..4) {
+                0 => one.truncate(random.random_range(0..=one.len())),
+                1 => {
+                    let gaps: [&[u8]; 6] = [b"\r\n", b"\n", b"\\n", b"%0A", b"\n\n", b"=\r\n"];
+                    let (at, gap) = (random.random_range(0..=one.len()), random.random_range(0..6));
+                    one.splice(at..at, gaps[gap].iter().copied());
+                }
+                _ => {}
+            }
+            text.extend(one);
+            let between: [&[u8]; 6] = [b"", b"", b"%2", b"\\", b" \n", b"&#x"];
+            text.extend(between[random.random_range(0..6)]);
+        }
+        text
+    }
+
+    #[test]
+    fn a_stream_is_scrubbed_as_the_whole_is_however_it_is_cut() {
+        let values = [
+            ("the-secret", "<1>"),
+            ("the-secret-two", "<2>"),
+            ("aaaaaaab", "<3>"),
+            ("a/b+\"c&é\n~", "<4>"),
+            ("+/+/+/x", "<5>"),
+        ];
+        let (first, second) =
+            (scrubber(&values), scrubber(&[("<1>ret<2>", "<6>"), ("%2<4>", "<7>")]));
+        let all = |value| [spelling::texts(value), spelling::codes(value)].concat();
+        let spellings: Vec<_> = values.iter().flat_map(|(value, _)| all(value)).collect();
+        let mut random = StdRng::seed_from_u64(7);
+        for round in 0..1500 {
+            let text = text(&mut random, &spellings);
+            let once = first.scrub(&text).unwrap_or_else(|| text.clone());
+            let whole = second.scrub(&once).unwrap_or(once);
+            let stream = || ScrubStream::new(first.clone()).then(second.clone());
+            let shown = String::from_utf8_lossy(&text);
+            assert_eq!(streamed(stream(), text.chunks(1)), whole, "{round}: {shown}");
+            let mut pieces = Vec::new();
+            let mut rest = &text[..];
+            while !rest.is_empty() {
+                let (piece, more) = rest.split_at(random.random_range(0..=rest.len()));
+                pieces.push(piece);
+                rest = more;
+            }
+            assert_eq!(streamed(stream(), pieces.into_iter()), whole, "{round}: {shown}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_held_back_than_may_begin_a_secret() {
+        for (piece, told) in [
+            ("data: {\"a\":1}\n\n", "data: {\"a\":1}\n\n"),
+            ("data: the-sec\n\n", "data: the-sec\n\n"),
+            ("data: the-secret\n\n", "data: <1>\n\n"),
+            ("data: the-secret", "data: <1>"),
+            ("data: the-secr", "data: "),
+            ("data: the-the-", "data: the-"),
+            ("data: the-secretthe", "data: <1>"),
+            // It could be the beginning of the other one.
+            ("data: other", "data: "),
+            ("data: other-one", "data: "),
+            ("data: other-one ", "data: <2> "),
+        ] {
+            let values = [("the-secret", "<1>"), ("other-one", "<2>"), ("other-one-too", "<3>")];
+            let mut stream = ScrubStream::new(scrubber(&values));
+            assert_eq!(stream.push(Bytes::from_static(piece.as_bytes())), told, "{piece}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_back_has_an_end() {
+        let value = "ab".repeat(400);
+        let mut stream = ScrubStream::new(scrubber(&[(&value, "<1>")]));
+        let longest = spelling::texts(&value).iter().map(String::len).max().expect("spellings");
+        let mut held = 0;
+        for piece in ["ab".repeat(300), "\n".into(), " ".repeat(5000), "6162\n".repeat(3000)] {
+            let piece = Bytes::from(piece);
+            held += piece.len();
+            held -= stream.push(piece).len();
+            assert!(held <= 8 * longest, "{held}");
+        }
+    }
+
+    #[test]
+    fn a_piece_without_a_secret_is_not_copied() {
+        let mut stream = ScrubStream::new(scrubber(&[("the-secret", "<1>")]));
+        let piece = Bytes::from_static(b"nothing in here");
+        assert_eq!(stream.push(piece.clone()).as_ptr(), piece.as_ptr());
+        assert_eq!(ScrubStream::new(Arc::default()).push(piece.clone()).as_ptr(), piece.as_ptr());
+    }
+
+    #[test]
+    fn a_stream_grows_no_further_than_a_whole() {
+        let (text, values) = ("secret".repeat(1 << 16), [("secret", &*"p".repeat(45))]);
+        let whole = scrubber(&values).scrub(text.as_bytes()).expect("secrets");
+        let pieces = text.as_bytes().chunks(1000);
+        assert_eq!(streamed(ScrubStream::new(scrubber(&values)), pieces), whole);
+    }
+}
