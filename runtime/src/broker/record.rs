@@ -351,7 +351,7 @@ impl From<Result<u16, &Error>> for Outcome {
 
 /// The record as one line, for who has turned on `debug`.
 fn log(record: &RequestRecord) {
-    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     tracing::debug!(
         connector = &*record.connector,
         digest = &*record.digest,
