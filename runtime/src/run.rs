@@ -1,5 +1,7 @@
 //! Runs connectors: makes the rooms, connects them, and waits for the end.
 
+mod broker;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,35 +12,33 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{self, Broker, MemoryStore, Policy, Traffic};
+use crate::broker::{CredentialSettings, Mode, Policy};
 use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
-use crate::events::{Component, Events};
+use crate::events::Component;
 use crate::keyfile;
 use crate::local::{Hosted, LocalSettings, LocalWorkspace};
 use crate::manifest::Manifest;
 use crate::oauth::Authorization;
 use crate::printable::printable;
 use crate::recording::Recording;
+use crate::settings::accepted::Accepted;
+use crate::settings::file::Source;
 use crate::settings::{self, Assignment, Environment, Platform};
 use crate::tasks::Tasks;
 use crate::workspace::keys::KeyPair;
 use crate::workspace::{self, Identity, LinkSettings};
 
-/// What holds for every connector of a process.
+pub use broker::Shared;
+
+/// What a process runs, and what holds for all of it.
 pub struct Settings {
-    /// The component files.
-    pub files: Vec<PathBuf>,
+    /// The connectors.
+    pub connectors: Vec<ConnectorSettings>,
     /// The environment over `.env`.
     pub environment: Environment,
-    /// What may be reached.
-    pub policy: Policy,
-    /// The operator's word on configuration fields.
-    pub fields: Fields,
     /// Where requests are recorded.
     pub record: Option<PathBuf>,
-    /// The limits of each connector.
-    pub limits: Limits,
     /// How long calls under way may go on after `shutdown`.
     pub grace: Duration,
     /// Where the embedded workspace listens, where there is one.
@@ -47,12 +47,93 @@ pub struct Settings {
     pub data: Option<PathBuf>,
 }
 
+/// One connector, and what the operator says of it.
+pub struct ConnectorSettings {
+    /// The component file.
+    pub component: PathBuf,
+    /// The settings file, where there is one.
+    pub file: Option<PathBuf>,
+    /// The id that the settings file gives it.
+    pub id: Option<String>,
+    /// What may be reached.
+    pub policy: Policy,
+    /// The operator's word on configuration fields.
+    pub fields: Fields,
+    /// Limits.
+    pub limits: Limits,
+    /// Credentials by name, as the settings file has them.
+    pub credentials: BTreeMap<String, CredentialSettings>,
+    /// The way to the network, as the settings file has it.
+    pub network: Option<toml::Table>,
+    /// What the operator has seen that it asks for.
+    pub accepted: Option<Accepted>,
+}
+
 /// What the operator says of configuration fields.
+#[derive(Clone, Debug, Default)]
 pub struct Fields {
-    /// The values that it gives.
+    /// The values that flags give.
     pub values: Vec<Assignment>,
+    /// Where the settings file takes values from, by key.
+    pub sources: BTreeMap<String, Source>,
     /// The keys of secrets that connectors read as they are.
     pub revealed: Vec<String>,
+    /// The keys of secrets that the settings file says something of.
+    pub secrets: Vec<String>,
+}
+
+impl ConnectorSettings {
+    /// Loads the connector.
+    ///
+    /// # Errors
+    /// When the file is no connector, or asks for more than was accepted.
+    pub async fn load(&self, engine: &Engine, cache: Option<Arc<Cache>>) -> anyhow::Result<Loaded> {
+        let loaded = Loaded::from_file(&self.component, engine, cache, self.limits.memory).await?;
+        if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
+            accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;
+        }
+        Ok(loaded)
+    }
+
+    /// The id under which it joins: what the settings file says, else `CONNECTOR_ID`, else what the
+    /// author says, else the name.
+    pub fn id(&self, manifest: &Manifest, environment: &Environment) -> Arc<str> {
+        let set = self.id.as_deref().or(environment.get("CONNECTOR_ID"));
+        set.or(manifest.id.as_deref()).unwrap_or(&manifest.name).into()
+    }
+
+    /// The configuration that it begins with.
+    ///
+    /// # Errors
+    /// When the operator names a field that the connector does not declare, or that is no secret
+    /// where only a secret makes sense.
+    pub fn configuration(
+        &self,
+        id: &str,
+        manifest: &Manifest,
+        environment: &Environment,
+    ) -> anyhow::Result<Configuration> {
+        let fields = &self.fields;
+        let of_file = || self.read_configuration(id, manifest, environment);
+        let values = match &self.file {
+            Some(file) => of_file().with_context(|| file.display().to_string())?,
+            None => of_file()?,
+        };
+        settings::check_secrets(manifest, "--reveal", fields.revealed.iter().map(String::as_str))?;
+        settings::check_secrets(manifest, "--bind", self.policy.bound().map(|(key, _)| key))?;
+        Ok(Configuration::new(manifest, values, &fields.revealed))
+    }
+
+    fn read_configuration(
+        &self,
+        id: &str,
+        manifest: &Manifest,
+        environment: &Environment,
+    ) -> anyhow::Result<connector::Values> {
+        let secrets = self.fields.secrets.iter().map(String::as_str);
+        settings::check_secrets(manifest, "[secrets]", secrets)?;
+        settings::operator_values(id, manifest, &self.fields, environment)
+    }
 }
 
 /// Joins every connector to its workspace and runs until `shutdown`. `announce` is called with the
@@ -66,14 +147,15 @@ pub async fn run(
     shutdown: CancellationToken,
     announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let loaded = tokio::select! {
-        loaded = load_all(&settings) => loaded?,
+    let Settings { connectors, environment, record, grace, listen, data } = settings;
+    let ready = tokio::select! {
+        ready = load_all(connectors, &environment) => ready?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    let events = Events::default();
-    let recording = settings.record.as_deref().map(|file| Recording::start(file, &events));
-    let recording = recording.transpose()?;
-    let outcome = join_all(settings, loaded, events, shutdown, announce).await;
+    let shared = Shared::default();
+    let recording = record.map(|file| Recording::start(&file, &shared.events)).transpose()?;
+    let process = Process { environment, grace, shared };
+    let outcome = join_all(process, ready, LocalPlace { listen, data }, shutdown, announce).await;
     if let Some(recording) = recording {
         recording.finish().await;
     }
@@ -81,68 +163,77 @@ pub async fn run(
 }
 
 async fn join_all(
-    settings: Settings,
-    loaded: Vec<(Arc<str>, Loaded)>,
-    events: Events,
+    process: Process,
+    ready: Vec<Ready>,
+    place: LocalPlace,
     shutdown: CancellationToken,
     announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let Some(platform) = Platform::read(&settings.environment)? else {
-        return run_locally(settings, loaded, events, shutdown, announce).await;
+    let Some(platform) = Platform::read(&process.environment)? else {
+        return run_locally(process, ready, place, shutdown, announce).await;
     };
-    let [(id, loaded)] = <[_; 1]>::try_from(loaded).map_err(|loaded| {
+    let [ready] = <[_; 1]>::try_from(ready).map_err(|ready| {
         anyhow!(
             "a registration token belongs to one connector; run {} processes, each with its own",
-            loaded.len()
+            ready.len()
         )
     })?;
-    let keys = settings::keys(&settings.environment)?;
-    check_keys(&loaded.manifest, keys.as_deref())?;
+    let keys = settings::keys(&process.environment)?;
+    check_keys(&ready.loaded.manifest, keys.as_deref())?;
     let link = LinkSettings {
         device_endpoint: platform.device_endpoint,
         websocket_endpoint: platform.websocket_endpoint,
         token: platform.token,
     };
-    let traffic = Traffic::default();
-    Member { id, loaded, link, keys, traffic, events }.join(&settings)?.run(shutdown).await;
+    Member { ready, link, keys }.join(&process)?.run(shutdown).await;
     Ok(())
 }
 
+/// What all connectors of a process share.
+struct Process {
+    environment: Environment,
+    grace: Duration,
+    shared: Shared,
+}
+
+/// Where the embedded workspace is.
+struct LocalPlace {
+    listen: SocketAddr,
+    data: Option<PathBuf>,
+}
+
 async fn run_locally(
-    settings: Settings,
-    loaded: Vec<(Arc<str>, Loaded)>,
-    events: Events,
+    process: Process,
+    all: Vec<Ready>,
+    place: LocalPlace,
     shutdown: CancellationToken,
     announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let data = local_data(settings.data.clone(), &settings.environment)?;
-    let hosted = |(id, loaded): &(Arc<str>, Loaded)| Hosted {
-        id: id.to_string(),
-        manifest: loaded.manifest.clone(),
+    let data = local_data(place.data, &process.environment)?;
+    let hosted = |ready: &Ready| Hosted {
+        id: ready.id.to_string(),
+        manifest: ready.loaded.manifest.clone(),
     };
     let local = LocalWorkspace::bind(LocalSettings {
-        listen: settings.listen,
+        listen: place.listen,
         data: data.clone(),
-        events: events.clone(),
-        hosted: loaded.iter().map(hosted).collect(),
+        events: process.shared.events.clone(),
+        hosted: all.iter().map(hosted).collect(),
     })
     .await?;
-    let keys = match settings::keys(&settings.environment)? {
+    let keys = match settings::keys(&process.environment)? {
         Some(keys) => keys,
         None => keyfile::read_or_make(&data.join("keys"))?,
     };
-    let traffic = Traffic::default();
     let mut joined = JoinSet::new();
-    for (id, loaded) in loaded {
+    for ready in all {
         let link = LinkSettings {
             device_endpoint: local.device_endpoint(),
             websocket_endpoint: local.websocket_endpoint(),
             token: local.registration_token(),
         };
-        let keys = Some(keys.clone());
-        let (traffic, events) = (traffic.clone(), events.clone());
-        let member = Member { id, loaded, link, keys, traffic, events };
-        joined.spawn(member.join(&settings)?.run(shutdown.clone()));
+        let member = Member { ready, link, keys: Some(keys.clone()) };
+        joined.spawn(member.join(&process)?.run(shutdown.clone()));
     }
     announce(&local)?;
     // The workspace outlives its connectors, so that their last replies arrive.
@@ -178,31 +269,50 @@ pub fn cache(environment: &Environment) -> Option<Arc<Cache>> {
     }
 }
 
-async fn load_all(settings: &Settings) -> anyhow::Result<Vec<(Arc<str>, Loaded)>> {
-    let (engine, cache) = (Engine::new()?, cache(&settings.environment));
-    let mut connectors = Vec::new();
+/// A connector that is loaded and not yet in a workspace.
+struct Ready {
+    id: Arc<str>,
+    loaded: Loaded,
+    settings: ConnectorSettings,
+}
+
+async fn load_all(
+    connectors: Vec<ConnectorSettings>,
+    environment: &Environment,
+) -> anyhow::Result<Vec<Ready>> {
+    let (engine, cache) = (Engine::new()?, cache(environment));
+    let mut all = Vec::new();
     let mut ids = BTreeSet::new();
-    for file in &settings.files {
-        let loaded =
-            Loaded::from_file(file, &engine, cache.clone(), settings.limits.memory).await?;
-        let id = connector_id(&loaded.manifest, &settings.environment);
+    for settings in connectors {
+        let loaded = settings.load(&engine, cache.clone()).await?;
+        let id = settings.id(&loaded.manifest, environment);
         if !ids.insert(id.clone()) {
             bail!(
-                "two connectors have the id {id}; CONNECTOR_ID can only be set for one connector"
+                "two connectors have the id {id}; give each its own with `id` in its settings file \
+                 (CONNECTOR_ID can only be set for one connector)"
             );
         }
         tell_asks(&id, &loaded.manifest);
-        connectors.push((id, loaded));
+        tell_mode(&id, &settings.policy);
+        all.push(Ready { id, loaded, settings });
     }
-    let described = connectors.iter().map(|(id, loaded)| (&**id, &*loaded.manifest));
-    settings::check_assignments(&settings.fields.values, &described.collect::<Vec<_>>())?;
-    Ok(connectors)
+    let described = all.iter().map(|ready| (&*ready.id, &*ready.loaded.manifest));
+    let described: Vec<_> = described.collect();
+    // Flags are the same for all.
+    if let Some(first) = all.first() {
+        settings::check_assignments(&first.settings.fields.values, &described)?;
+    }
+    Ok(all)
 }
 
-/// `CONNECTOR_ID`, else what the author says, else the name.
-pub fn connector_id(manifest: &Manifest, environment: &Environment) -> Arc<str> {
-    let set = environment.get("CONNECTOR_ID").or(manifest.id.as_deref());
-    set.unwrap_or(&manifest.name).into()
+/// Nobody should take a report for a refusal.
+pub fn tell_mode(id: &str, policy: &Policy) {
+    if policy.mode() == Mode::Report {
+        tracing::warn!(
+            connector = id,
+            "what is not granted is let through to public addresses and only reported"
+        );
+    }
 }
 
 fn tell_asks(id: &str, manifest: &Manifest) {
@@ -211,24 +321,6 @@ fn tell_asks(id: &str, manifest: &Manifest) {
         let ask = printable(&format!("asks to reach {}: {reason}", ask.origin));
         tracing::info!(connector = id, "{ask}");
     }
-}
-
-/// The configuration that a connector begins with.
-///
-/// # Errors
-/// When the operator names a field that the connector does not declare, or that is no secret where
-/// only a secret makes sense.
-pub fn configuration(
-    id: &str,
-    manifest: &Manifest,
-    fields: &Fields,
-    policy: &Policy,
-    environment: &Environment,
-) -> anyhow::Result<Configuration> {
-    let values = settings::operator_values(id, manifest, &fields.values, environment)?;
-    settings::check_secrets(manifest, "--reveal", fields.revealed.iter().map(String::as_str))?;
-    settings::check_secrets(manifest, "--bind", policy.bound_fields())?;
-    Ok(Configuration::new(manifest, values, &fields.revealed))
 }
 
 /// Without keys a sealed value could never be opened; better to say so before anybody enters one.
@@ -247,12 +339,9 @@ fn check_keys(manifest: &Manifest, keys: Option<&KeyPair>) -> anyhow::Result<()>
 
 /// One connector on its way into a workspace.
 struct Member {
-    id: Arc<str>,
-    loaded: Loaded,
+    ready: Ready,
     link: LinkSettings,
     keys: Option<Arc<KeyPair>>,
-    traffic: Traffic,
-    events: Events,
 }
 
 /// One connector in its workspace.
@@ -263,21 +352,13 @@ struct Joined {
 }
 
 impl Member {
-    fn join(self, settings: &Settings) -> anyhow::Result<Joined> {
-        let Self { id, loaded, link, keys, traffic, events } = self;
-        let environment = &settings.environment;
+    fn join(self, process: &Process) -> anyhow::Result<Joined> {
+        let Self { ready: Ready { id, loaded, settings }, link, keys } = self;
+        let Process { environment, grace, shared } = process;
         let manifest = loaded.manifest.clone();
-        let configuration =
-            configuration(&id, &manifest, &settings.fields, &settings.policy, environment)?;
+        let configuration = settings.configuration(&id, &manifest, environment)?;
         let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
-        let broker = Arc::new(Broker::new(broker::Setup {
-            component,
-            policy: settings.policy.clone(),
-            credentials: BTreeMap::new(),
-            store: Arc::new(MemoryStore::default()),
-            traffic,
-            events: events.clone(),
-        }));
+        let broker = Arc::new(settings.broker(component, &manifest, environment, shared)?);
         let identity = identity(&id, &manifest, keys.as_deref(), environment);
         let (link, incoming, driver) = workspace::open(link, identity);
         let services =
@@ -297,12 +378,12 @@ impl Member {
                 services,
                 configuration,
                 limits: settings.limits,
-                events,
+                events: shared.events.clone(),
             },
         );
         let connector = Arc::new(connector);
         let dispatcher =
-            Dispatcher { id, connector, broker, link, keys, authorization, grace: settings.grace };
+            Dispatcher { id, connector, broker, link, keys, authorization, grace: *grace };
         Ok(Joined { dispatcher, incoming, driver })
     }
 }

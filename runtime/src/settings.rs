@@ -1,19 +1,24 @@
-//! Where settings come from: flags, then the environment, then `.env`.
+//! Where settings come from: flags, then `connector.toml`, then the environment, then `.env`.
 
+pub mod accepted;
+pub mod choice;
 mod dotenv;
+mod environment;
+pub mod file;
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::connector::{Values, secret_fields};
 use crate::manifest::{Field, Manifest};
+use crate::run::Fields;
 use crate::workspace::keys::KeyPair;
+
+pub use self::environment::Environment;
 
 /// The platform's own endpoints, as the Node SDK has them.
 const DEVICE_ENDPOINT: &str = "https://connect.aloma.io/";
@@ -34,67 +39,6 @@ const RESERVED: &[&str] = &[
     "REGISTRATION_TOKEN",
     "WEBSOCKET_ENDPOINT",
 ];
-
-/// The process's environment over the `.env` file, read once.
-#[derive(Clone, Default)]
-pub struct Environment {
-    process: BTreeMap<String, SecretString>,
-    file: BTreeMap<String, SecretString>,
-}
-
-impl Environment {
-    /// Reads the environment and `.env` in the working directory, or the file that was named.
-    ///
-    /// # Errors
-    /// When a named file is not there, or a file is no `.env`.
-    pub fn read(named: Option<&Path>) -> anyhow::Result<Self> {
-        let path = named.unwrap_or(Path::new(".env"));
-        let file = match std::fs::read_to_string(path) {
-            Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
-            text => text.with_context(|| format!("cannot read {}", path.display()))?,
-        };
-        let file = dotenv::parse(&file).with_context(|| path.display().to_string())?;
-        Ok(Self { file, ..Self::of_process() })
-    }
-
-    /// The environment alone, for what needs no connector's settings.
-    pub fn of_process() -> Self {
-        // Values that are no Unicode cannot be ours.
-        let process = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .map(|(name, value)| (name, value.into()))
-            .collect();
-        Self { process, file: BTreeMap::new() }
-    }
-
-    /// The variables of one file alone.
-    ///
-    /// # Errors
-    /// When it cannot be read or is no `.env`.
-    pub fn read_file(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let file = dotenv::parse(&text).with_context(|| path.display().to_string())?;
-        Ok(Self { process: BTreeMap::new(), file })
-    }
-
-    /// A variable that is set and not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.secret(name).map(SecretString::expose_secret)
-    }
-
-    /// The same, still wrapped.
-    pub fn secret(&self, name: &str) -> Option<&SecretString> {
-        let set = |variables: &'_ BTreeMap<String, SecretString>| {
-            variables.get(name).is_some_and(|value| !value.expose_secret().is_empty())
-        };
-        if set(&self.process) { self.process.get(name) } else { self.of_file(name) }
-    }
-
-    fn of_file(&self, name: &str) -> Option<&SecretString> {
-        self.file.get(name).filter(|value| !value.expose_secret().is_empty())
-    }
-}
 
 /// The workspace of the platform.
 #[derive(Clone)]
@@ -161,17 +105,18 @@ pub struct Assignment {
     pub value: Option<SecretString>,
 }
 
-/// The operator's own values for a connector: `--config` before `.env`.
+/// The operator's own values for a connector: `--config` before the settings file before `.env`.
 ///
 /// A connector names its fields itself, so the environment as such is not looked at: it holds what is
-/// nobody's business. `--config KEY` takes a variable from it by name.
+/// nobody's business. `--config KEY` and `{ env = "NAME" }` take a variable from it by name.
 ///
 /// # Errors
-/// When a variable is named that is not set.
+/// When a variable is named that is not set, or a file that cannot be read; when the settings file
+/// sets a field that the connector does not declare.
 pub fn operator_values(
     id: &str,
     manifest: &Manifest,
-    given: &[Assignment],
+    given: &Fields,
     environment: &Environment,
 ) -> anyhow::Result<Values> {
     let fields = manifest.all_fields();
@@ -182,7 +127,20 @@ pub fn operator_values(
         Some((field.key.clone(), environment.secret(&field.key)?.clone()))
     };
     let mut values: Values = fields.iter().filter_map(in_file).collect();
-    for Assignment { key, value } in given {
+    for (key, source) in &given.sources {
+        ensure!(
+            fields.iter().any(|field| field.key == *key),
+            "[config] {key}: {} has no configuration field of that key; it has: {}",
+            manifest.name,
+            names(&fields)
+        );
+        let is_set_by_flag = given.values.iter().any(|flag| assigns(&flag.key, id, key));
+        if !is_set_by_flag {
+            let value = source.read(environment).with_context(|| format!("[config] {key}"))?;
+            values.insert(key.clone(), value);
+        }
+    }
+    for Assignment { key, value } in &given.values {
         let Some(field) = fields.iter().find(|field| assigns(key, id, &field.key)) else {
             continue;
         };
@@ -263,6 +221,11 @@ pub fn cache_folder(environment: &Environment) -> Option<PathBuf> {
 /// This user's folder for the embedded workspace.
 pub fn data_folder(environment: &Environment) -> Option<PathBuf> {
     folder(environment, "XDG_DATA_HOME", ".local/share").map(|base| base.join("workspace"))
+}
+
+/// This user's folder for the tokens of credentials.
+pub fn token_folder(environment: &Environment) -> Option<PathBuf> {
+    folder(environment, "XDG_DATA_HOME", ".local/share").map(|base| base.join("tokens"))
 }
 
 fn folder(environment: &Environment, variable: &str, in_home: &str) -> Option<PathBuf> {

@@ -2,8 +2,12 @@
 //!
 //! Our own connector under hyper-util's client, and not reqwest: reqwest's resolver hook sees
 //! neither literal addresses nor the scheme and port, so a guard there can be walked around. Here
-//! every connection passes, whoever asked for it. There are no proxies, so the address dialled is
-//! the one that the request reaches.
+//! every connection passes, whoever asked for it. Through a proxy the same holds: it is asked for a
+//! tunnel to the address that was checked, unless the operator leaves names to it.
+
+mod eyeballs;
+mod private;
+mod wire;
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,19 +15,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::rt::TokioIo;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
-use url::Url;
+use url::{Host, Url};
 
-use super::limits::{ADDRESSES, CONNECT, NEXT_ADDRESS, RESOLVE};
-use super::policy::{Policy, Refusal, literal};
+use self::eyeballs::{by_turns, first_that_connects};
+use self::private::is_private;
+use super::address::METADATA_NAMES;
+use super::limits::{ADDRESSES, CONNECT, RESOLVE};
+use super::network::Network;
+use super::policy::{Permit, Policy, Refusal, literal};
+use super::proxy::{NoTunnel, Proxy, Remedy};
+use crate::tls::ClientIdentity;
+
+pub(super) use wire::{Dialled, Wire};
 
 /// The network as the guard uses it: a look-up, and connections to addresses that were checked.
 pub(super) trait Resolve: Send + Sync {
@@ -57,27 +66,38 @@ pub(super) enum DialError {
     Dns(String),
     #[error("{0}")]
     Connect(String),
+    /// The proxy does not want to, and will not want to later.
+    #[error("{0}")]
+    Proxy(String),
 }
 
 type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What connections have in common. Requests of two profiles must not share a connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Profile {
+    pub network: Arc<Network>,
+    /// Shown to servers that ask for a client certificate.
+    pub identity: Option<Arc<ClientIdentity>>,
+    /// For plain http with a secret in it: no public address may be reached, also not by a name that
+    /// was granted as private and has become public.
+    pub private_only: bool,
+}
 
 /// Makes connections: the guard, TLS over it, and a time limit around both.
 #[derive(Clone)]
 pub(super) struct Connector(HttpsConnector<Guard>);
 
 impl Connector {
-    pub fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolve>) -> Self {
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(crate::tls::client_config())
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(Guard { policy, resolver });
-        Self(https)
+    pub fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolve>, profile: Profile) -> Self {
+        let Profile { network, identity, private_only } = profile;
+        let tls = network.tls(identity.as_ref());
+        Self((Guard { policy, resolver, network, private_only }, tls).into())
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<Wire>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -96,17 +116,19 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Opens a TCP connection to a granted origin.
+/// Opens a connection to a granted origin.
 #[derive(Clone)]
 struct Guard {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolve>,
+    network: Arc<Network>,
+    private_only: bool,
 }
 
 impl Service<Uri> for Guard {
-    type Response = TokioIo<TcpStream>;
+    type Response = Wire;
     type Error = DialError;
-    type Future = BoxFuture<'static, Result<Self::Response, DialError>>;
+    type Future = BoxFuture<'static, Result<Wire, DialError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         Poll::Ready(Ok(()))
@@ -114,35 +136,70 @@ impl Service<Uri> for Guard {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let guard = self.clone();
-        Box::pin(async move { guard.dial(&uri).await.map(TokioIo::new) })
+        Box::pin(async move { guard.dial(&uri).await })
     }
 }
 
 impl Guard {
-    async fn dial(&self, uri: &Uri) -> Result<TcpStream, DialError> {
+    async fn dial(&self, uri: &Uri) -> Result<Wire, DialError> {
         let url = Url::parse(&uri.to_string())
             .map_err(|error| DialError::Connect(format!("{uri} is no URL: {error}")))?;
         let permit = self.policy.check_origin(&url)?;
-        let addresses = self.addresses(&url).await?;
-        // All of them, not only the one that is dialled: an answer that mixes public and private
-        // addresses is an attack or a mistake, and luck must not decide which.
-        for &address in &addresses {
-            permit.judge(address)?;
+        let (host, port) = host_and_port(&url)?;
+        let proxy = self.network.proxy(&url);
+        if let (Some(proxy), Host::Domain(name), true) =
+            (proxy, &host, self.network.proxy_resolves())
+        {
+            self.check_name(name, &url, &permit)?;
+            return self.tunnel_to_name(proxy, &format!("{name}:{port}")).await;
         }
-        let port = url.port_or_known_default().unwrap_or_default();
+        let addresses = self.addresses(&host).await?;
+        self.check(&addresses, &url, &permit)?;
+        let proxy = proxy.filter(|_| !self.network.is_direct(&addresses, port));
         let targets = addresses.into_iter().map(|address| SocketAddr::new(address, port));
         let targets = targets.take(ADDRESSES).collect();
-        let stream = first_that_connects(&*self.resolver, targets).await.map_err(|error| {
-            DialError::Connect(format!("cannot connect to {}: {error}", permit.origin()))
-        })?;
-        // An error here means a slower connection, not a broken one.
-        let _ = stream.set_nodelay(true);
-        Ok(stream)
+        match proxy {
+            Some(proxy) => self.tunnel(proxy, targets).await,
+            None => self.connect(targets, permit.origin()).await,
+        }
     }
 
-    async fn addresses(&self, url: &Url) -> Result<Vec<IpAddr>, DialError> {
-        let host = url.host().ok_or_else(|| DialError::Dns(format!("{url} has no host")))?;
-        if let Some(address) = literal(&host) {
+    /// All of them, not only the one that is dialled: an answer that mixes public and private
+    /// addresses is an attack or a mistake, and luck must not decide which.
+    fn check(&self, addresses: &[IpAddr], url: &Url, permit: &Permit) -> Result<(), Refusal> {
+        for &address in addresses {
+            permit.judge(address)?;
+        }
+        if !self.is_for_private_only(url) {
+            return Ok(());
+        }
+        match addresses.iter().find(|address| !is_private(**address)) {
+            Some(address) => Err(not_private(url, &address.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// What can be said of a name whose addresses only the proxy will know.
+    fn check_name(&self, name: &str, url: &Url, permit: &Permit) -> Result<(), Refusal> {
+        if METADATA_NAMES.contains(&name.strip_suffix('.').unwrap_or(name)) {
+            permit.judge(METADATA)?;
+        }
+        // Where refusals are only reported, public addresses are let through, and no others.
+        if let Some(refusal) = permit.would_refuse() {
+            return Err(refusal.clone());
+        }
+        if self.is_for_private_only(url) {
+            return Err(not_private(url, "looked up by the proxy"));
+        }
+        Ok(())
+    }
+
+    fn is_for_private_only(&self, url: &Url) -> bool {
+        self.private_only && url.scheme() == "http"
+    }
+
+    async fn addresses(&self, host: &Host<&str>) -> Result<Vec<IpAddr>, DialError> {
+        if let Some(address) = literal(host) {
             return Ok(vec![address]);
         }
         let name = host.to_string();
@@ -156,59 +213,76 @@ impl Guard {
             }
         }
     }
-}
 
-/// Addresses of both families by turns, the resolver's first choice first.
-fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    let prefers_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv6() == prefers_v6);
-    let longest = first.len().max(second.len());
-    (0..longest).flat_map(|at| [first.get(at), second.get(at)]).flatten().copied().collect()
-}
+    async fn connect(&self, targets: Vec<SocketAddr>, origin: &str) -> Result<Wire, DialError> {
+        let (address, stream) = first_that_connects(&*self.resolver, targets)
+            .await
+            .map_err(|error| DialError::Connect(format!("cannot connect to {origin}: {error}")))?;
+        Ok(Wire::new(stream, Dialled { address, proxied: false }))
+    }
 
-/// Happy Eyeballs (RFC 8305): tries the targets in order, the next one when the last has failed or
-/// is slow. The losers are dropped.
-async fn first_that_connects(
-    network: &dyn Resolve,
-    targets: Vec<SocketAddr>,
-) -> io::Result<TcpStream> {
-    let mut targets = targets.into_iter();
-    let mut trying = FuturesUnordered::new();
-    let mut last = io::Error::other("no address to connect to");
-    loop {
-        trying.extend(targets.next().map(|target| network.connect(target)));
-        let outcome = match targets.len() {
-            0 => trying.next().await,
-            _ => match timeout(NEXT_ADDRESS, trying.next()).await {
-                Ok(outcome) => outcome,
-                Err(_) => continue,
-            },
+    /// A tunnel to the first of the addresses that the proxy reaches. One after the other: each costs
+    /// a connection to the proxy.
+    async fn tunnel(&self, proxy: &Proxy, targets: Vec<SocketAddr>) -> Result<Wire, DialError> {
+        let mut last = DialError::Connect("no address to connect to".into());
+        for address in targets {
+            let (_, mut stream) = self.connect_to_proxy(proxy).await?;
+            match proxy.tunnel(&mut stream, &address.to_string()).await {
+                Ok(()) => return Ok(Wire::new(stream, Dialled { address, proxied: true })),
+                Err(error) if error.remedy == Remedy::Elsewhere => last = error.into(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last)
+    }
+
+    async fn tunnel_to_name(&self, proxy: &Proxy, target: &str) -> Result<Wire, DialError> {
+        let (address, mut stream) = self.connect_to_proxy(proxy).await?;
+        proxy.tunnel(&mut stream, target).await?;
+        Ok(Wire::new(stream, Dialled { address, proxied: true }))
+    }
+
+    async fn connect_to_proxy(&self, proxy: &Proxy) -> Result<(SocketAddr, TcpStream), DialError> {
+        let failed =
+            |why| DialError::Connect(format!("cannot connect to the proxy {proxy}: {why}"));
+        let addresses = match proxy.host() {
+            Host::Domain(name) => self.addresses(&Host::Domain(name)).await,
+            host => Ok(literal(host).into_iter().collect()),
         };
-        match outcome {
-            Some(Ok(stream)) => return Ok(stream),
-            Some(Err(error)) => last = error,
-            None => return Err(last),
+        let addresses = addresses.map_err(|error| failed(error.to_string()))?;
+        addresses.iter().try_for_each(|&address| Proxy::judge(address)).map_err(failed)?;
+        let targets = addresses.into_iter().map(|address| SocketAddr::new(address, proxy.port()));
+        let connected = first_that_connects(&*self.resolver, targets.take(ADDRESSES).collect());
+        connected.await.map_err(|error| failed(error.to_string()))
+    }
+}
+
+impl From<NoTunnel> for DialError {
+    fn from(error: NoTunnel) -> Self {
+        match error.remedy {
+            Remedy::Elsewhere | Remedy::Later => Self::Connect(error.to_string()),
+            Remedy::Settings => Self::Proxy(error.to_string()),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where the names of cloud metadata lead.
+const METADATA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
 
-    #[test]
-    fn both_families_are_tried_by_turns() {
-        for (given, expected) in [
-            ("::1 ::2 1.1.1.1 1.1.1.2", "::1 1.1.1.1 ::2 1.1.1.2"),
-            ("1.1.1.1 ::1 ::2", "1.1.1.1 ::1 ::2"),
-            ("1.1.1.1 1.1.1.2 1.1.1.3 ::1", "1.1.1.1 ::1 1.1.1.2 1.1.1.3"),
-            ("1.1.1.1", "1.1.1.1"),
-        ] {
-            let parse = |text: &str| -> Vec<IpAddr> {
-                text.split(' ').map(|address| address.parse().expect(address)).collect()
-            };
-            assert_eq!(by_turns(parse(given)), parse(expected), "{given}");
-        }
-    }
+fn host_and_port(url: &Url) -> Result<(Host<&str>, u16), DialError> {
+    let parts = url.host().zip(url.port_or_known_default());
+    parts.ok_or_else(|| DialError::Dns(format!("{url} has no host")))
+}
+
+fn not_private(url: &Url, what: &str) -> Refusal {
+    let host = url.host_str().unwrap_or_default();
+    let who = if host.trim_matches(['[', ']']) == what {
+        host.into()
+    } else {
+        format!("{host} ({what})")
+    };
+    Refusal::new(format!(
+        "secrets are not sent to {who} over plain http, where anyone can read them: it is not known \
+         to be in a private network; use https"
+    ))
 }

@@ -33,6 +33,7 @@ pub(super) fn unsent_or_broken(error: &legacy::Error, request: &Parsed) -> Failu
             DialError::Denied(refusal) => Failure::last(refusal.clone().into()),
             DialError::Dns(text) => not_sent(Error::Dns(text.clone())),
             DialError::Connect(text) => not_sent(Error::Connect(text.clone())),
+            DialError::Proxy(text) => Failure::last(Error::Connect(text.clone())),
         };
     }
     // Our own error comes from the body that the guest was sending.

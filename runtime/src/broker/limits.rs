@@ -76,6 +76,25 @@ pub(super) const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Addresses of one name that are dialled. All are checked.
 pub(super) const ADDRESSES: usize = 8;
 
+/// The time that a proxy has to answer: it connects to the target in that time, as we would.
+pub(super) const PROXY_ANSWER: Duration = Duration::from_secs(10);
+
+/// Bytes of a proxy's answer. It has a line and a few fields; the body of a refusal is not read.
+pub(super) const PROXY_HEAD: usize = 8 * 1024;
+
+/// How often over a body may be compressed. Once is usual; twice happens by mistake.
+pub(super) const CODINGS: usize = 3;
+
+/// Bytes of a compressed body that may come whatever its limit is: a small text grows.
+pub(super) const SMALL_BODY: u64 = 64 * 1024;
+
+/// Bytes that are unpacked at once.
+pub(super) const DECODED_CHUNK: usize = 16 * 1024;
+
+/// The largest window of zstd, as a power of two: 8 MB, what HTTP allows (RFC 9659). It is held in
+/// memory while a body is read.
+pub(super) const ZSTD_WINDOW_LOG: u32 = 23;
+
 /// The time for one attempt of a request that sets no time limit of its own.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(60);
 
@@ -119,6 +138,12 @@ pub(super) const TOKEN_LEEWAY: Duration = Duration::from_secs(10);
 
 /// The longest life of a token that is believed: years are no time that a server has thought about.
 pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// After so long a file that is still unfinished belongs to nobody: writing one takes milliseconds.
+pub(super) const UNFINISHED: Duration = Duration::from_secs(60 * 60);
+
+/// Token requests that fail one after the other before health tells it: more than a minute.
+pub(super) const TOKEN_FAILURES: u32 = 5;
 
 /// How often a call waits for a token of settings that change meanwhile.
 pub(super) const TOKEN_TURNS: usize = 3;

@@ -7,15 +7,18 @@ mod address;
 mod answer;
 mod backoff;
 mod credential;
+mod decode;
 mod delivery;
 mod dial;
 mod failure;
 mod held;
 mod limits;
+mod network;
 mod order;
 mod payload;
 mod policy;
 mod pool;
+mod proxy;
 mod record;
 mod redirect;
 mod request;
@@ -49,10 +52,11 @@ pub use credential::{
 };
 pub use held::Held;
 pub use limits::{ANSWER_BODY, HEADER_BYTES, HEADERS, HELD, REQUEST_BODY, URL_BYTES};
+pub use network::{Network, NetworkSettings};
 pub use payload::{Pieces, Upload};
 pub use policy::{
     ClientCertificate, GrantTable, Jitter, Mode, Permit, Policy, PolicyError, Rate, Refusal,
-    Standing, Terms, is_special,
+    Standing, Terms, check_origin, covers, is_special,
 };
 pub use request::{Error, Request, Response, Scope, is_url};
 pub use traffic::Traffic;

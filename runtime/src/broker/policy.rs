@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use self::binding::Bindings;
@@ -40,7 +40,7 @@ pub struct Policy {
 }
 
 /// What becomes of a request that is not granted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// It is refused.
@@ -73,7 +73,8 @@ pub struct Permit {
 }
 
 /// How an origin that a connector asks for stands to what is granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// All of it.
     Granted,
@@ -275,6 +276,20 @@ fn is_itself(host: &Host<String>) -> bool {
         Host::Domain(name) => METADATA_NAMES.contains(&name.as_str()),
         Host::Ipv4(_) | Host::Ipv6(_) => true,
     }
+}
+
+/// Checks an origin of a settings file.
+///
+/// # Errors
+/// What is wrong with it and what would be right.
+pub fn check_origin(given: &str) -> Result<(), String> {
+    Origin::read(given).map(|_| ()).map_err(|error| error.explain(given))
+}
+
+/// Whether all origins of the second pattern are in the first. Never, where one is no pattern.
+pub fn covers(wide: &str, narrow: &str) -> bool {
+    let (Ok(wide), Ok(narrow)) = (Origin::read(wide), Origin::read(narrow)) else { return false };
+    wide.covers(&narrow)
 }
 
 /// Whether an address is no public one, so that it needs a grant of its own.

@@ -8,7 +8,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 
-use super::dial::{Connector, Resolve};
+use super::dial::{Connector, Profile, Resolve};
 use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN};
 use super::payload::Payload;
 use super::policy::Policy;
@@ -41,7 +41,8 @@ impl Pools {
         if let Some(client) = clients.get(purpose) {
             return client.clone();
         }
-        let client = client(Connector::new(self.policy.clone(), self.resolver.clone()));
+        let client =
+            client(Connector::new(self.policy.clone(), self.resolver.clone(), Profile::default()));
         clients.insert(purpose.clone(), client.clone());
         client
     }

@@ -2,14 +2,19 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod credentials;
+mod decode;
 mod destinations;
 mod faults;
+mod grants;
 mod guard;
 mod network;
 mod oauth;
+mod proxy;
 mod rebinding;
 mod sealed;
 mod server;
+mod tls;
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,16 +1,19 @@
 //! What can be written on the command line.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::value::RawValue;
 
-use crate::broker::{Policy, PolicyError};
+use crate::broker::{Mode, Policy, PolicyError};
 use crate::connector::Limits;
-use crate::run::Fields;
+use crate::run::{ConnectorSettings, Fields};
 use crate::settings::Assignment;
+use crate::settings::choice::{self, Choice, choose};
+use crate::settings::file::{CALL_SECONDS, CONCURRENCY, File, MEMORY_MIB};
 
 /// Run ALOMA connectors that nobody has to trust.
 ///
@@ -40,6 +43,9 @@ pub(super) enum Command {
 /// ALOMA platform. Without one, an embedded workspace is started on this machine; its web page shows
 /// the connectors, their configuration, their actions and what they do.
 ///
+/// A FILE is a component, or a connector.toml that names one and holds its settings. A component named
+/// alone has the settings of ./connector.toml, where there is one and no second FILE is named.
+///
 /// Ctrl-C or SIGTERM ends it: calls under way get some time to finish, and every one is answered.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -48,14 +54,17 @@ Examples:
   aloma-wasm run users.wasm --allow https://api.example.com
   aloma-wasm run users.wasm --allow-private http://127.0.0.1:8080 \\
     --config BASE_URL=http://127.0.0.1:8080
+  aloma-wasm run users/connector.toml orders/connector.toml
   REGISTRATION_TOKEN=… aloma-wasm run users.wasm --env-file production.env
+
+Flags win over connector.toml, which wins over the environment; grants of all of them count.
 
 Environment (also read from .env): REGISTRATION_TOKEN or REGISTRATION_KEY, PRIVATE_KEY, PUBLIC_KEY,
 CONNECTOR_ID, HOSTNAME, DEPLOYMENT, DEVICE_ENDPOINT, WEBSOCKET_ENDPOINT, LOG_LEVEL, OAUTH_CLIENT_ID,
 OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE. A configuration field is
 taken from the line of its name in .env, never from the environment unless --config names it.")]
 pub(super) struct Run {
-    /// The connectors' component files
+    /// The connectors: component files, or settings files that name them
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
@@ -81,7 +90,7 @@ Examples:
   aloma-wasm call users.wasm getUser '{\"userId\":\"7\"}' --trace
   echo '{\"name\":\"Ann\"}' | aloma-wasm call hello.wasm hello -")]
 pub(super) struct Call {
-    /// The connector's component file
+    /// The connector: its component file, or a settings file that names it
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The action's name
@@ -99,19 +108,22 @@ pub(super) struct Call {
 
 /// Show what a connector is, what it asks for and what it can do
 ///
-/// The connector is asked to describe itself in a sandbox without network.
+/// The connector is asked to describe itself in a sandbox without network. What it asks for is shown
+/// beside what these flags and its connector.toml would grant.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   aloma-wasm inspect users.wasm
   aloma-wasm inspect users.wasm --json | jq '.manifest.actions[].name'")]
 pub(super) struct Inspect {
-    /// The connector's component file
+    /// The connector: its component file, or a settings file that names it
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub rules: Rules,
 }
 
 /// Make the key pair that opens secret configuration
@@ -165,25 +177,41 @@ pub(super) struct New {
     pub name: String,
 }
 
-/// What can be said of each connector.
+/// What a connector may do, and where that is written.
 #[derive(Debug, Args)]
-pub(super) struct Connector {
+pub(super) struct Rules {
     /// Let it reach this origin: https://api.example.com, https://*.example.com; never a private address
     #[arg(long, value_name = "ORIGIN", value_parser = grant)]
     pub allow: Vec<String>,
     /// Let it reach this origin even at a private address: http://127.0.0.1:8080
     #[arg(long, value_name = "ORIGIN", value_parser = private_grant)]
     pub allow_private: Vec<String>,
-    /// Set a configuration field; what the workspace sends goes before it. KEY alone takes the value
-    /// from the environment, ID.KEY is for one connector of several
-    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
-    pub config: Vec<Assignment>,
+    /// Let it reach whatever is public, without secrets, and report what would have been refused
+    #[arg(long)]
+    pub report: bool,
     /// Send the secret in this configuration field to this origin only, of all that are granted
     #[arg(long, value_name = "KEY=ORIGIN", value_parser = binding)]
     pub bind: Vec<(String, String)>,
     /// Let the connector read the secret in this configuration field; else it gets a placeholder
     #[arg(long, value_name = "KEY")]
     pub reveal: Vec<String>,
+    /// Read the connector's settings from this file instead of ./connector.toml
+    #[arg(long, value_name = "FILE", conflicts_with = "no_settings")]
+    pub settings: Option<PathBuf>,
+    /// Leave ./connector.toml unread
+    #[arg(long)]
+    pub no_settings: bool,
+}
+
+/// What can be said of each connector.
+#[derive(Debug, Args)]
+pub(super) struct Connector {
+    #[command(flatten)]
+    pub rules: Rules,
+    /// Set a configuration field; what the workspace sends goes before it. KEY alone takes the value
+    /// from the environment, ID.KEY is for one connector of several
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub config: Vec<Assignment>,
     /// Add a record of every request to this file, a JSON object a line, never a body or a secret
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -193,18 +221,15 @@ pub(super) struct Connector {
     /// How much to log [default: info, for `call` warn]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
-    /// Stop a call after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().call_time.as_secs(),
-          value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub call_timeout: u64,
-    /// Memory of one instance, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = (Limits::default().memory >> 20) as u64,
-          value_parser = clap::value_parser!(u64).range(1..=4096))]
-    pub memory: u64,
-    /// Calls of one connector that run at once
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().concurrency as u64,
-          value_parser = clap::value_parser!(u64).range(1..=1024))]
-    pub concurrency: u64,
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(CALL_SECONDS),
+          help = with_default("Stop a call after so many seconds", &default_limits()[0]))]
+    pub call_timeout: Option<u64>,
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(MEMORY_MIB),
+          help = with_default("Memory of one instance, in MiB", &default_limits()[1]))]
+    pub memory: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(CONCURRENCY),
+          help = with_default("Calls of one connector that run at once", &default_limits()[2]))]
+    pub concurrency: Option<u64>,
 }
 
 /// The embedded workspace.
@@ -244,23 +269,114 @@ impl LogLevel {
     }
 }
 
+/// Seconds of a call, MiB of an instance, and calls at once, where nothing is said of them.
+fn default_limits() -> [usize; 3] {
+    let Limits { memory, call_time, concurrency } = Limits::default();
+    [usize::try_from(call_time.as_secs()).unwrap_or(usize::MAX), memory >> 20, concurrency]
+}
+
+/// The text of a flag whose value may come from connector.toml, too.
+fn with_default(text: &str, default: &usize) -> String {
+    format!("{text} [default: {default}]")
+}
+
+impl Rules {
+    /// The connectors that the files name, with their settings files.
+    pub(super) fn choose(&self, files: &[PathBuf]) -> anyhow::Result<Vec<Choice>> {
+        let from = match &self.settings {
+            Some(file) => choice::From::Named(file),
+            None if self.no_settings => choice::From::Nowhere,
+            None => choice::From::Folder(Path::new("")),
+        };
+        choose(files, from)
+    }
+
+    /// What may be reached: by these flags and the file.
+    pub(super) fn policy(&self, file: Option<&File>) -> anyhow::Result<Policy> {
+        let mut policy = Policy::parse(&self.allow, &self.allow_private)?;
+        let mut mode = Mode::default();
+        if let Some(file) = file {
+            policy = policy
+                .with_tables(&file.grants, file.folder())
+                .bind(&file.bindings().collect::<Vec<_>>())?;
+            mode = file.mode;
+        }
+        let mode = if self.report { Mode::Report } else { mode };
+        Ok(policy.bind(&self.bind)?.in_mode(mode))
+    }
+
+    /// The keys of secrets that the connector reads as they are.
+    pub(super) fn revealed(&self, file: Option<&File>) -> Vec<String> {
+        let of_file = file.into_iter().flat_map(File::revealed);
+        of_file.chain(&self.reveal).cloned().collect()
+    }
+}
+
 impl Connector {
-    pub(super) fn policy(&self) -> anyhow::Result<Policy> {
-        Ok(Policy::parse(&self.allow, &self.allow_private)?.bind(&self.bind)?)
+    /// The connectors that the files name, with all that is said of them.
+    pub(super) fn settings(&self, files: &[PathBuf]) -> anyhow::Result<Vec<ConnectorSettings>> {
+        self.rules.choose(files)?.into_iter().map(|choice| self.settings_of(choice)).collect()
     }
 
-    pub(super) fn fields(&self) -> Fields {
-        Fields { values: self.config.clone(), revealed: self.reveal.clone() }
+    fn settings_of(&self, choice: Choice) -> anyhow::Result<ConnectorSettings> {
+        let Choice { component, file } = choice;
+        let (policy, limits) = (self.rules.policy(file.as_ref())?, self.limits(file.as_ref()));
+        let revealed = self.rules.revealed(file.as_ref());
+        let fields = Fields { values: self.config.clone(), revealed, ..Fields::default() };
+        let without_file = ConnectorSettings {
+            component,
+            file: None,
+            id: None,
+            policy,
+            fields,
+            limits,
+            credentials: BTreeMap::new(),
+            network: None,
+            accepted: None,
+        };
+        let Some(file) = file else { return Ok(without_file) };
+        Ok(ConnectorSettings {
+            fields: Fields {
+                sources: file.config,
+                secrets: file.secrets.into_keys().collect(),
+                ..without_file.fields
+            },
+            file: Some(file.path),
+            id: file.id,
+            credentials: file.credentials,
+            network: file.network,
+            accepted: file.accepted,
+            ..without_file
+        })
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    fn limits(&self, file: Option<&File>) -> Limits {
+        let of_file = limits_of(file);
         Limits {
-            memory: size(self.memory) << 20,
-            call_time: Duration::from_secs(self.call_timeout),
-            concurrency: size(self.concurrency),
+            memory: self.memory.map_or(of_file.memory, bytes),
+            call_time: self.call_timeout.map_or(of_file.call_time, Duration::from_secs),
+            concurrency: self.concurrency.map_or(of_file.concurrency, size),
         }
     }
+}
+
+/// The limits that a settings file sets.
+pub(super) fn limits_of(file: Option<&File>) -> Limits {
+    let default = Limits::default();
+    let Some(File { limits, .. }) = file else { return default };
+    Limits {
+        memory: limits.memory_mib.map_or(default.memory, bytes),
+        call_time: limits.call_time().unwrap_or(default.call_time),
+        concurrency: limits.concurrency.map_or(default.concurrency, size),
+    }
+}
+
+fn bytes(mebibytes: u64) -> usize {
+    size(mebibytes) << 20
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The arguments of a call.

@@ -1,6 +1,5 @@
 //! `aloma-wasm call`
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -10,40 +9,32 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use super::trace::{self, Called, Trace};
-use crate::broker::{self, Broker, MemoryStore, Traffic};
-use crate::connector::{self, Connector, Context, Engine, Loaded, Services, limits};
+use crate::connector::{self, Connector, Context, Engine, Services, limits};
 use crate::dispatch::target;
-use crate::events::{Component, Events};
+use crate::events::Component;
 use crate::oauth::Authorization;
 use crate::recording::Recording;
-use crate::run::{cache, configuration, connector_id};
+use crate::run::{Shared, cache, tell_mode};
 use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
 
 pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::Result<()> {
     let arguments = arguments(args.arguments)?;
-    let limits = args.connector.limits();
-    let policy = args.connector.policy()?;
-    let loaded =
-        Loaded::from_file(&args.file, &Engine::new()?, cache(&environment), limits.memory).await?;
+    let settings = args.connector.settings(std::slice::from_ref(&args.file))?.remove(0);
+    let loaded = settings.load(&Engine::new()?, cache(&environment)).await?;
     let manifest = loaded.manifest.clone();
-    let id = connector_id(&manifest, &environment);
-    let fields = args.connector.fields();
-    settings::check_assignments(&fields.values, &[(&id, &manifest)])?;
-    let configuration = configuration(&id, &manifest, &fields, &policy, &environment)?;
-    let events = Events::default();
+    let id = settings.id(&manifest, &environment);
+    settings::check_assignments(&settings.fields.values, &[(&id, &manifest)])?;
+    let configuration = settings.configuration(&id, &manifest, &environment)?;
+    tell_mode(&id, &settings.policy);
+    let shared = Shared::default();
+    let events = shared.events.clone();
     let recording = args.connector.record.as_deref().map(|file| Recording::start(file, &events));
     let recording = recording.transpose()?;
     let trace = args.trace.then(|| Trace::begin(&events));
     let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
-    let broker = Arc::new(Broker::new(broker::Setup {
-        component: component.clone(),
-        policy,
-        credentials: BTreeMap::new(),
-        store: Arc::new(MemoryStore::default()),
-        traffic: Traffic::default(),
-        events: events.clone(),
-    }));
+    let broker = Arc::new(settings.broker(component.clone(), &manifest, &environment, &shared)?);
+    let limits = settings.limits;
     Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)
         .configure(&configuration);
     let services = Services { broker, workspace: Arc::new(NoWorkspace) };

@@ -1,55 +1,90 @@
 //! `aloma-wasm inspect`
 
 use std::fmt::{self, Write as _};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::args;
+use super::args::{self, limits_of};
+use crate::broker::{Mode, Policy, Standing};
 use crate::connector::{Engine, Limits, Loaded};
 use crate::manifest::{Action, Ask, Hints, Manifest};
 use crate::printable::printable;
-use crate::run::{cache, connector_id};
+use crate::run::cache;
 use crate::settings::Environment;
+use crate::settings::choice::Choice;
+
+/// A connector, and the settings that would be in force.
+struct Inspected {
+    id: String,
+    loaded: Loaded,
+    file: Option<PathBuf>,
+    policy: Policy,
+    revealed: Vec<String>,
+    limits: Limits,
+}
 
 pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> anyhow::Result<()> {
-    let limits = Limits::default();
+    let Choice { component, file } = args.rules.choose(std::slice::from_ref(&args.file))?.remove(0);
+    let limits = limits_of(file.as_ref());
     let loaded =
-        Loaded::from_file(&args.file, &Engine::new()?, cache(&environment), limits.memory).await?;
-    let id = connector_id(&loaded.manifest, &environment);
-    let text =
-        if args.json { as_json(&id, &loaded, &limits)? } else { as_text(&id, &loaded, &limits) };
+        Loaded::from_file(&component, &Engine::new()?, cache(&environment), limits.memory).await?;
+    let manifest = &loaded.manifest;
+    let own = manifest.id.as_ref().unwrap_or(&manifest.name);
+    let set = file.as_ref().and_then(|file| file.id.as_deref()).or(environment.get("CONNECTOR_ID"));
+    let inspected = Inspected {
+        id: set.unwrap_or(own).to_owned(),
+        policy: args.rules.policy(file.as_ref())?,
+        revealed: args.rules.revealed(file.as_ref()),
+        file: file.map(|file| file.path),
+        loaded,
+        limits,
+    };
+    let text = if args.json { as_json(&inspected)? } else { as_text(&inspected) };
     super::print(text.trim_end())
 }
 
-fn as_json(id: &str, loaded: &Loaded, limits: &Limits) -> anyhow::Result<String> {
+fn as_json(inspected: &Inspected) -> anyhow::Result<String> {
+    let Inspected { id, loaded, file, policy, revealed, limits } = inspected;
     let limits: Map<String, Value> = Loaded::limits(limits)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
+    let asked = |Ask { origin, .. }: &Ask| (origin.clone(), json!(policy.standing(origin)));
     let value = json!({
         "id": id,
         "bytes": loaded.size,
         "imports": loaded.imports,
         "manifest": *loaded.manifest,
         "limits": limits,
+        "settings": {
+            "file": file,
+            "policy": policy.mode(),
+            "grants": policy.lines().collect::<Vec<_>>(),
+            "asked": loaded.manifest.asks.iter().map(asked).collect::<Map<_, _>>(),
+            "bound": policy.bound().map(|(key, to)| (key.to_owned(), to.into())).collect::<Map<_, _>>(),
+            "revealed": revealed,
+        },
     });
     Ok(serde_json::to_string_pretty(&value)?)
 }
 
-fn as_text(id: &str, loaded: &Loaded, limits: &Limits) -> String {
+fn as_text(inspected: &Inspected) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_text(&mut out, id, loaded, limits);
+    let _ = write_text(&mut out, inspected);
     out
 }
 
-fn write_text(out: &mut String, id: &str, loaded: &Loaded, limits: &Limits) -> fmt::Result {
+fn write_text(out: &mut String, inspected: &Inspected) -> fmt::Result {
+    let Inspected { id, loaded, policy, limits, .. } = inspected;
     let manifest = &*loaded.manifest;
     writeln!(out, "{} {} (id {id}, {} KiB)", manifest.name, manifest.version, loaded.size >> 10)?;
     if let Some(summary) = &manifest.summary {
         writeln!(out, "{}", printable(summary))?;
     }
-    write_asks(out, manifest)?;
+    write_asks(out, manifest, policy)?;
+    write_grants(out, inspected)?;
     write_fields(out, manifest)?;
     writeln!(out, "\nActions")?;
     for action in &manifest.actions {
@@ -66,19 +101,57 @@ fn write_text(out: &mut String, id: &str, loaded: &Loaded, limits: &Limits) -> f
     Ok(())
 }
 
-fn write_asks(out: &mut String, manifest: &Manifest) -> fmt::Result {
+fn write_asks(out: &mut String, manifest: &Manifest, policy: &Policy) -> fmt::Result {
     if manifest.asks.is_empty() && manifest.oauth.is_none() {
         return writeln!(out, "\nAsks to reach nothing");
     }
     writeln!(out, "\nAsks to reach (nothing is granted until you do)")?;
     for Ask { origin, reason } in &manifest.asks {
-        writeln!(out, "  {origin}  {}", printable(reason.as_deref().unwrap_or_default()))?;
-        if !origin.starts_with("{{") {
-            writeln!(out, "    grant it with --allow {origin}")?;
+        let (origin, reason) =
+            (printable(origin), printable(reason.as_deref().unwrap_or_default()));
+        writeln!(out, "  {origin}  {reason}")?;
+        match policy.standing(&origin) {
+            Some(Standing::Granted) => writeln!(out, "    granted")?,
+            Some(Standing::InPart) => writeln!(out, "    granted in part")?,
+            Some(Standing::NotGranted) => writeln!(out, "    grant it with --allow {origin}")?,
+            // It is filled in from a configuration field.
+            None => {}
         }
     }
     if let Some(oauth) = &manifest.oauth {
         writeln!(out, "  {}  for OAuth tokens", printable(&oauth.token_url))?;
+    }
+    Ok(())
+}
+
+/// What is granted, where it is not nothing.
+fn write_grants(out: &mut String, inspected: &Inspected) -> fmt::Result {
+    let Inspected { file, policy, revealed, .. } = inspected;
+    if let Some(file) = file {
+        writeln!(out, "\nSettings of {}", file.display())?;
+    }
+    let grants: Vec<_> = policy.lines().collect();
+    if !grants.is_empty() {
+        writeln!(out, "\nGranted")?;
+    }
+    for grant in grants {
+        writeln!(out, "  {grant}")?;
+    }
+    if policy.mode() == Mode::Report {
+        writeln!(
+            out,
+            "\nWhat is not granted is only reported, and let through to public addresses"
+        )?;
+    }
+    let bound: Vec<_> = policy.bound().collect();
+    if !(bound.is_empty() && revealed.is_empty()) {
+        writeln!(out, "\nSecrets")?;
+    }
+    for (key, origins) in bound {
+        writeln!(out, "  {key:24} goes to {} only", origins.join(", "))?;
+    }
+    for key in revealed {
+        writeln!(out, "  {key:24} is read by the connector as it is")?;
     }
     Ok(())
 }

@@ -13,13 +13,10 @@ use crate::settings::Environment;
 
 pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Result<()> {
     let settings = Settings {
-        files: args.files,
-        environment,
-        policy: args.connector.policy()?,
-        limits: args.connector.limits(),
-        grace: Duration::from_secs(args.shutdown_timeout),
-        fields: args.connector.fields(),
+        connectors: args.connector.settings(&args.files)?,
         record: args.connector.record,
+        environment,
+        grace: Duration::from_secs(args.shutdown_timeout),
         listen: args.local.listen,
         data: args.local.data,
     };

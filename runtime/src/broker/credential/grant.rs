@@ -4,24 +4,22 @@
 //! saved before it is used. What the endpoint refuses for good is told through health and asked for
 //! more and more rarely; what fails for a while costs no grant.
 
+mod renewal;
+mod state;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::future::{BoxFuture, FutureExt, Shared};
+use futures_util::future::FutureExt;
 use parking_lot::Mutex;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::super::limits::{
-    DEAD_PAUSE, LONGEST_DEAD_PAUSE, LONGEST_REFRESH_PAUSE, REFRESH_PAUSE, SAVE_TOKEN, TOKEN_TURNS,
-};
+use self::state::{Failure, Flight, State, same};
+use super::super::limits::{TOKEN_FAILURES, TOKEN_TURNS};
 use super::super::request::Error;
 use super::Tools;
-use super::endpoint::{TokenError, read_answer};
 use super::recipe::Recipe;
-use super::store::{Entry, EntryName};
-use super::tokens::{Age, Bearer, Life, Tokens};
+use super::store::EntryName;
+use super::tokens::{Age, Bearer, Tokens};
 use crate::vault::Scrubber;
 
 /// The tokens of one grant.
@@ -29,46 +27,6 @@ pub(super) struct Grant {
     name: EntryName,
     tools: Arc<Tools>,
     state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    recipe: Option<Arc<Recipe>>,
-    tokens: Option<Tokens>,
-    /// Finds the tokens that were in use before. Requests that carry them may be under way.
-    previous: Option<Arc<Scrubber>>,
-    /// The tokens that the configuration gave last.
-    configured: Option<Tokens>,
-    /// The access token that the store held last, as far as is known.
-    seen: Option<SecretString>,
-    flight: Option<Flight>,
-    flights: u64,
-    failure: Option<Failure>,
-    /// The access token that was refused when the grant ended.
-    spent: Option<Bearer>,
-    /// When a token was last renewed because it was refused, and for how long not again.
-    forced: Option<(Instant, Duration)>,
-    /// A call wanted a token, and there was none.
-    missed: bool,
-    /// Why the tokens are not saved.
-    unsaved: Option<String>,
-}
-
-/// A token request that is under way.
-#[derive(Clone)]
-struct Flight {
-    number: u64,
-    recipe: Arc<Recipe>,
-    outcome: Shared<BoxFuture<'static, Result<Bearer, Error>>>,
-}
-
-/// The last token request, which failed.
-struct Failure {
-    error: Error,
-    is_dead: bool,
-    /// When to try again. None: not before other tokens come.
-    until: Option<Instant>,
-    times: u32,
 }
 
 /// What a call does about a token.
@@ -192,11 +150,12 @@ impl Grant {
     /// What is wrong with the grant, for the connector's health.
     pub fn problems(&self) -> Vec<String> {
         let state = self.state.lock();
-        let dead = state.failure.as_ref().filter(|failure| failure.is_dead);
-        let dead = dead.map(|failure| failure.error.to_string());
+        let lasts = |failure: &&Failure| failure.is_dead || failure.times >= TOKEN_FAILURES;
+        let failed = state.failure.as_ref().filter(lasts);
+        let failed = failed.map(|failure| failure.error.to_string());
         let is_missing = state.missed && state.recipe.is_some() && state.tokens.is_none();
         let missing = is_missing.then(|| no_token().to_string());
-        [dead.or(missing), state.unsaved.clone()].into_iter().flatten().collect()
+        [failed.or(missing), state.unsaved.clone()].into_iter().flatten().collect()
     }
 
     fn step(self: &Arc<Self>, recipe: &Arc<Recipe>) -> Step {
@@ -256,285 +215,6 @@ impl Grant {
         state.flight = Some(flight.clone());
         flight
     }
-
-    async fn renew(&self, recipe: &Recipe, refused: Option<Bearer>) -> Result<Bearer, Error> {
-        let held = self.state.lock().held(recipe);
-        match self.obtain(recipe, held.as_ref(), refused.as_ref()).await {
-            Ok(tokens) => Ok(self.adopt(recipe, held.as_ref(), tokens, refused.is_some())),
-            Err(error) => Err(self.remember(recipe, held.as_ref(), error, refused)),
-        }
-    }
-
-    async fn obtain(
-        &self,
-        recipe: &Recipe,
-        held: Option<&Tokens>,
-        refused: Option<&Bearer>,
-    ) -> Result<Tokens, TokenError> {
-        let is_good = |tokens: &Tokens| {
-            tokens.age(Instant::now()) == Age::Good && refused.is_none_or(|one| !one.is(tokens))
-        };
-        let news = match self.news(recipe).await {
-            Some(news) if is_good(&news) => return Ok(news),
-            news => news,
-        };
-        let with = recipe.refresh_token(news.as_ref().or(held));
-        let error = match self.ask(recipe, with.as_ref()).await {
-            Err(error @ TokenError::Refused { .. }) if with.is_some() => error,
-            outcome => return outcome,
-        };
-        // Another process may have exchanged the refresh token a moment before us.
-        match self.news(recipe).await {
-            Some(news) if is_good(&news) => Ok(news),
-            Some(news) if news.refresh.is_some() => self.ask(recipe, news.refresh.as_ref()).await,
-            _ => Err(error),
-        }
-    }
-
-    /// Asks the endpoint, and saves what it gives.
-    async fn ask(
-        &self,
-        recipe: &Recipe,
-        with: Option<&SecretString>,
-    ) -> Result<Tokens, TokenError> {
-        let request = recipe.request(with, (self.tools.clock)())?;
-        let answer = self.tools.sender.send(request).await?;
-        let mut answer = read_answer(&answer, (self.tools.clock)())?;
-        match with {
-            // Servers that do not rotate refresh tokens leave it out.
-            Some(with) if answer["refresh_token"].as_str().is_none_or(str::is_empty) => {
-                answer["refresh_token"] = with.expose_secret().into();
-            }
-            Some(_) => {}
-            // Nothing here would use one (RFC 6749, 4.4.3).
-            None => drop(answer.as_object_mut().and_then(|all| all.shift_remove("refresh_token"))),
-        }
-        let tokens = Tokens::fresh(&answer, rand::random())?;
-        self.keep(recipe, &tokens, answer).await;
-        Ok(tokens)
-    }
-
-    /// Saves new tokens. Whether they could be saved or not, the old ones may have ended.
-    async fn keep(&self, recipe: &Recipe, tokens: &Tokens, answer: Value) {
-        if let Some(keeper) = recipe.keeper() {
-            let _ = timeout(SAVE_TOKEN, keeper(answer)).await;
-            return;
-        }
-        let entry = self.entry(recipe, tokens);
-        let saved = timeout(SAVE_TOKEN, self.tools.store.save(&self.name, &entry)).await;
-        let problem = match saved {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("it takes too long".to_owned()),
-        };
-        let mut state = self.state.lock();
-        match &problem {
-            None => state.seen = Some(tokens.access.clone()),
-            Some(text) => tracing::warn!(
-                connector = &*self.name.connector,
-                credential = &*self.name.credential,
-                "the tokens are not saved: {text}"
-            ),
-        }
-        state.unsaved = problem.map(|text| {
-            format!("the tokens of the credential {:?} are not saved: {text}", self.name.credential)
-        });
-    }
-
-    /// Tokens that another process has saved since we looked.
-    async fn news(&self, recipe: &Recipe) -> Option<Tokens> {
-        if recipe.keeper().is_some() {
-            return None;
-        }
-        let loaded = timeout(SAVE_TOKEN, self.tools.store.load(&self.name)).await;
-        let problem = match loaded {
-            Ok(Ok(entry)) => return self.unseen(recipe, entry?),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it takes too long".to_owned(),
-        };
-        tracing::warn!(
-            connector = &*self.name.connector,
-            credential = &*self.name.credential,
-            "the saved tokens cannot be read: {problem}"
-        );
-        None
-    }
-
-    fn unseen(&self, recipe: &Recipe, entry: Entry) -> Option<Tokens> {
-        let mut state = self.state.lock();
-        let is_known = state
-            .seen
-            .as_ref()
-            .is_some_and(|seen| seen.expose_secret() == entry.access.expose_secret());
-        if is_known || entry.identity != recipe.identity {
-            return None;
-        }
-        state.seen = Some(entry.access.clone());
-        Some(self.tokens(entry))
-    }
-
-    /// Takes new tokens into use, unless the configuration brought others in the meantime.
-    fn adopt(
-        &self,
-        recipe: &Recipe,
-        held: Option<&Tokens>,
-        new: Tokens,
-        is_forced: bool,
-    ) -> Bearer {
-        let state = &mut *self.state.lock();
-        if !state.is_of(recipe) {
-            return new.bearer();
-        }
-        if !same_access(state.tokens.as_ref(), held) {
-            return state.tokens.as_ref().map_or_else(|| new.bearer(), Tokens::bearer);
-        }
-        if is_forced && new.asked.is_some() {
-            state.forced = Some((Instant::now(), state.next_forced()));
-        }
-        let bearer = new.bearer();
-        state.previous =
-            state.tokens.replace(new).map(|old| old.scrubber).or(state.previous.take());
-        state.failure = None;
-        state.spent = None;
-        bearer
-    }
-
-    fn remember(
-        &self,
-        recipe: &Recipe,
-        held: Option<&Tokens>,
-        error: TokenError,
-        refused: Option<Bearer>,
-    ) -> Error {
-        let state = &mut *self.state.lock();
-        let failure = state.failure(recipe, &self.name.credential, error);
-        let told = failure.error.clone();
-        // Settings and tokens that came in the meantime are not to blame.
-        if state.is_of(recipe) && same_access(state.tokens.as_ref(), held) {
-            if failure.is_dead {
-                state.spent = refused;
-                tracing::warn!(
-                    connector = &*self.name.connector,
-                    credential = &*self.name.credential,
-                    "{told}"
-                );
-            }
-            state.failure = Some(failure);
-        }
-        told
-    }
-
-    fn entry(&self, recipe: &Recipe, tokens: &Tokens) -> Entry {
-        let left = |life: Life| life.ends.saturating_duration_since(Instant::now());
-        let ends = tokens.life.and_then(|life| seconds((self.tools.clock)() + left(life)));
-        Entry {
-            identity: recipe.identity.clone(),
-            access: tokens.access.clone(),
-            refresh: tokens.refresh.clone(),
-            ends,
-            life: tokens.life.map(|life| life.whole.as_secs_f64()),
-        }
-    }
-
-    fn tokens(&self, entry: Entry) -> Tokens {
-        let now = seconds((self.tools.clock)()).unwrap_or_default();
-        let life = entry.ends.zip(entry.life).and_then(|(ends, whole)| {
-            let whole = Duration::try_from_secs_f64(whole).ok()?;
-            let left = Duration::from_secs(ends.saturating_sub(now));
-            Some(Life::new(Instant::now(), whole, left, rand::random()))
-        });
-        Tokens::new(entry.access, entry.refresh, life)
-    }
-}
-
-impl State {
-    /// Takes the recipe of a call. Tokens of another identity are dropped; a secret that changed may
-    /// cure what failed.
-    fn fit(&mut self, recipe: &Arc<Recipe>) {
-        if let Some(old) = &self.recipe
-            && old.digest != recipe.digest
-        {
-            if old.identity != recipe.identity {
-                *self = Self { previous: self.previous(), ..self.emptied() };
-            } else if self.failure.as_ref().is_some_and(|failure| failure.until.is_some()) {
-                self.failure = None;
-            }
-        }
-        self.recipe = Some(recipe.clone());
-    }
-
-    /// Nothing, but for what counts on.
-    fn emptied(&self) -> Self {
-        Self { flights: self.flights, ..Self::default() }
-    }
-
-    fn is_of(&self, recipe: &Recipe) -> bool {
-        self.recipe.as_ref().is_some_and(|own| own.identity == recipe.identity)
-    }
-
-    fn held(&self, recipe: &Recipe) -> Option<Tokens> {
-        self.tokens.clone().filter(|_| self.is_of(recipe))
-    }
-
-    /// The token in hand, where it can be sent.
-    fn usable(&self, recipe: &Recipe, now: Instant) -> Option<Bearer> {
-        let tokens = self.tokens.as_ref()?;
-        let is_over = tokens.age(now) == Age::Over && recipe.can_renew(Some(tokens));
-        let is_spent = self.spent.as_ref().is_some_and(|spent| spent.is(tokens));
-        (!is_over && !is_spent).then(|| tokens.bearer())
-    }
-
-    /// Why not to ask for a token now.
-    fn cooling(&self, now: Instant) -> Option<Error> {
-        let failure = self.failure.as_ref()?;
-        let is_cooling = failure.until.is_none_or(|until| now < until);
-        is_cooling.then(|| failure.error.clone())
-    }
-
-    /// Whether a token that was refused is not renewed: it cannot be, or it is new, or the last one
-    /// that was renewed for the same reason did not help either.
-    fn is_as_new_as_it_gets(&self, recipe: &Recipe, now: Instant) -> bool {
-        let Some(tokens) = &self.tokens else { return true };
-        let is_within = |at: Instant, pause| now.saturating_duration_since(at) < pause;
-        !recipe.can_renew(Some(tokens))
-            || tokens.asked.is_some_and(|at| is_within(at, REFRESH_PAUSE))
-            || self.forced.is_some_and(|(at, pause)| is_within(at, pause))
-    }
-
-    /// The pause after a renewal by force: longer each time, until they are far apart again.
-    fn next_forced(&self) -> Duration {
-        match self.forced {
-            Some((at, pause)) if at.elapsed() < pause * 4 => (pause * 2).min(LONGEST_REFRESH_PAUSE),
-            _ => REFRESH_PAUSE,
-        }
-    }
-
-    fn failure(&self, recipe: &Recipe, name: &str, error: TokenError) -> Failure {
-        let (error, is_dead, wait) = match error {
-            TokenError::Refused { code, error } => match recipe.dead(name, code) {
-                Some(text) => (Error::Credential(text), true, None),
-                None => (error, false, None),
-            },
-            TokenError::Other { error, wait } => (error, false, wait),
-        };
-        let before = self.failure.as_ref().filter(|before| before.is_dead == is_dead);
-        let times = before.map_or(0, |before| before.times) + 1;
-        let pause = if is_dead {
-            doubled(DEAD_PAUSE, times).min(LONGEST_DEAD_PAUSE)
-        } else {
-            doubled(REFRESH_PAUSE, times).min(LONGEST_REFRESH_PAUSE)
-        };
-        let pause = pause.max(wait.unwrap_or_default().min(LONGEST_DEAD_PAUSE));
-        let is_over = is_dead && recipe.ends_for_good();
-        let until = (!is_over).then(|| Instant::now() + pause);
-        Failure { error, is_dead, until, times }
-    }
-
-    /// What finds the tokens of now, once there are others.
-    fn previous(&self) -> Option<Arc<Scrubber>> {
-        let current = self.tokens.as_ref().map(|tokens| tokens.scrubber.clone());
-        current.or_else(|| self.previous.clone())
-    }
 }
 
 impl Drop for Landing {
@@ -544,23 +224,6 @@ impl Drop for Landing {
             state.flight = None;
         }
     }
-}
-
-fn doubled(first: Duration, times: u32) -> Duration {
-    first.saturating_mul(1 << times.saturating_sub(1).min(16))
-}
-
-fn seconds(time: SystemTime) -> Option<u64> {
-    time.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs())
-}
-
-fn same(one: &Option<Tokens>, other: &Option<Tokens>) -> bool {
-    one.as_ref().map(Tokens::exposed) == other.as_ref().map(Tokens::exposed)
-}
-
-fn same_access(one: Option<&Tokens>, other: Option<&Tokens>) -> bool {
-    let access = |tokens: Option<&Tokens>| tokens.map(|one| one.access.expose_secret().to_owned());
-    access(one) == access(other)
 }
 
 fn no_token() -> Error {

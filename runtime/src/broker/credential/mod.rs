@@ -17,7 +17,7 @@ mod tokens;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::HeaderMap;
@@ -28,7 +28,8 @@ use self::aws::{Signer, add_signature};
 use self::dress::{add_bearer, add_fixed, conflict, pair, undressed};
 use self::grant::Grant;
 use self::recipe::Recipe;
-use self::settings::{AwsKeys, Kind, OAUTH, Origins};
+use self::settings::{AwsKeys, Kind, OAUTH, Origins, Token};
+use self::source::Value;
 use self::tokens::{Bearer, TOKEN_MARK};
 use self::workspace::Workspace;
 use super::policy::Permit;
@@ -66,6 +67,8 @@ pub(super) struct Credential {
     kind: Kind,
     origins: Option<Origins>,
     grant: Arc<Grant>,
+    /// What its token is asked for with, where no configuration changes it.
+    recipe: OnceLock<Arc<Recipe>>,
     workspace: Arc<Workspace>,
     clock: Clock,
 }
@@ -95,7 +98,9 @@ impl Credentials {
             let grant = if is_workspace { workspace.grant.clone() } else { grant(&name) };
             let (workspace, clock) = (workspace.clone(), tools.clock.clone());
             let own_name = name.as_str().into();
-            let credential = Credential { name: own_name, kind, origins, grant, workspace, clock };
+            let recipe = OnceLock::new();
+            let credential =
+                Credential { name: own_name, kind, origins, grant, recipe, workspace, clock };
             (name, Arc::new(credential))
         };
         let by_name = all.map(credential).collect();
@@ -151,6 +156,7 @@ impl Credentials {
         let mut problems: Vec<_> =
             self.by_name.values().flat_map(|one| one.grant.problems()).collect();
         // Two names may stand for one grant.
+        problems.sort();
         problems.dedup();
         problems
     }
@@ -172,6 +178,15 @@ impl Credential {
         &self.name
     }
 
+    /// The fields of the configuration that go to the API itself, and so only where they may.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.kind
+            .values()
+            .into_iter()
+            .filter(|_| !matches!(self.kind, Kind::Token(_)))
+            .filter_map(Value::field)
+    }
+
     /// A copy of the request with the credential in it, for one attempt. Waits for a token where
     /// none is good. Everything else must stand in the request already.
     pub async fn dress(
@@ -182,7 +197,7 @@ impl Credential {
     ) -> Result<Dressed, Error> {
         let mut request = undressed(request);
         let recipe = match &self.kind {
-            Kind::Token(token) => Arc::new(Recipe::new(&self.name, token, vault)?),
+            Kind::Token(token) => self.recipe(token, vault)?,
             Kind::Workspace => self.workspace.recipe()?,
             Kind::Aws(keys) => {
                 self.sign(&mut request, keys, vault)?;
@@ -216,6 +231,15 @@ impl Credential {
             return Ok(false);
         }
         self.grant.replace(recipe, bearer, until).await
+    }
+
+    fn recipe(&self, token: &Token, vault: &Vault) -> Result<Arc<Recipe>, Error> {
+        if let Some(recipe) = self.recipe.get() {
+            return Ok(recipe.clone());
+        }
+        let recipe = Arc::new(Recipe::new(&self.name, token, vault)?);
+        let is_final = self.kind.values().iter().all(|value| value.known().is_some());
+        Ok(if is_final { self.recipe.get_or_init(|| recipe).clone() } else { recipe })
     }
 
     fn check(&self, request: &Parsed, permit: &Permit) -> Result<(), Error> {

@@ -92,6 +92,14 @@ impl Origin {
     }
 }
 
+impl NoOrigin {
+    /// What is wrong with a text in a file.
+    pub fn explain(&self, given: &str) -> String {
+        let Self { reason, example } = self;
+        format!("{given:?} is no origin: {reason}; write it like {example:?}")
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.text)

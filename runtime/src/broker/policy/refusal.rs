@@ -19,6 +19,11 @@ use crate::broker::limits::REFUSED_PATH;
 pub struct Refusal(pub(super) String);
 
 impl Refusal {
+    /// A refusal for a reason of its own.
+    pub(in crate::broker) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// Nothing at all of the origin is granted.
     pub(super) fn of_origin(origin: &str, host: &Host<String>) -> Self {
         Self(format!("{origin} is not granted; allow it with {}", grant(origin, is_local(host))))

@@ -133,10 +133,7 @@ fn a_second_of(per_second: f64) -> NonZeroU32 {
 
 fn origin<'de, D: Deserializer<'de>>(from: D) -> Result<Origin, D::Error> {
     let given = String::deserialize(from)?;
-    Origin::read(&given).map_err(|error| {
-        let (reason, example) = (error.reason, error.example);
-        D::Error::custom(format!("{given:?} is no origin: {reason}; write it like {example:?}"))
-    })
+    Origin::read(&given).map_err(|error| D::Error::custom(error.explain(&given)))
 }
 
 fn methods<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Method>>, D::Error> {

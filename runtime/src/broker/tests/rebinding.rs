@@ -21,12 +21,18 @@ const PUBLIC: &str = "93.184.216.34";
 
 /// Gives every name the same answers, one after the other; the last one stays.
 #[derive(Clone, Default)]
-struct Zone {
+pub(super) struct Zone {
     answers: Arc<Vec<Vec<IpAddr>>>,
     asked: Arc<Mutex<Vec<(RecordType, String)>>>,
 }
 
 impl Zone {
+    pub fn new(answers: &[&[&str]]) -> Self {
+        let parse =
+            |answer: &&[&str]| answer.iter().map(|text| text.parse().expect(text)).collect();
+        Self { answers: Arc::new(answers.iter().map(parse).collect()), ..Self::default() }
+    }
+
     fn answer(&self, kind: RecordType, name: &str) -> Vec<IpAddr> {
         let mut asked = self.asked.lock();
         let turn = asked.iter().filter(|(other, _)| *other == kind).count();
@@ -37,7 +43,7 @@ impl Zone {
     }
 
     /// How often the name was looked up: each time for both families.
-    fn look_ups(&self) -> usize {
+    pub fn look_ups(&self) -> usize {
         let asked = self.asked.lock();
         let of = |kind| asked.iter().filter(|(other, _)| *other == kind).count();
         assert_eq!(of(RecordType::A), of(RecordType::AAAA), "{asked:?}");
@@ -75,12 +81,20 @@ impl RequestHandler for Zone {
 
 /// Looks names up in the zone. Every connection ends at the test's server, whatever address was
 /// dialled, so that public addresses can be dialled, too.
-struct Dns {
+pub(super) struct Dns {
     resolver: TokioResolver,
     leads_to: SocketAddr,
     /// Connections to this address fail.
     broken: Option<IpAddr>,
     dialled: Mutex<Vec<String>>,
+}
+
+impl Dns {
+    /// Looks names up in the zone as long as the server is kept.
+    pub async fn serve(zone: Zone, leads_to: SocketAddr) -> (Self, DnsServer<Zone>) {
+        let (server, resolver) = serve(zone).await;
+        (Self { resolver, leads_to, broken: None, dialled: Mutex::default() }, server)
+    }
 }
 
 impl Resolve for Dns {
@@ -113,18 +127,12 @@ struct Rebinding {
 impl Rebinding {
     /// Any public host may be reached; names have these answers, one after the other.
     async fn new(answers: &[&[&str]], broken: Option<&str>, step: Step) -> Self {
-        let parse =
-            |answer: &&[&str]| answer.iter().map(|text| text.parse().expect(text)).collect();
-        let answers = Arc::new(answers.iter().map(parse).collect());
-        let zone = Zone { answers, ..Zone::default() };
-        let (dns_server, resolver) = serve(zone.clone()).await;
+        let zone = Zone::new(answers);
         let server = Server::start(Box::new(move |_| step.clone())).await;
-        let dns = Arc::new(Dns {
-            resolver,
-            leads_to: SocketAddr::from(([127, 0, 0, 1], server.port)),
-            broken: broken.map(|text| text.parse().expect(text)),
-            dialled: Mutex::default(),
-        });
+        let leads_to = SocketAddr::from(([127, 0, 0, 1], server.port));
+        let (dns, dns_server) = Dns::serve(zone.clone(), leads_to).await;
+        let broken = broken.map(|text| text.parse().expect(text));
+        let dns = Arc::new(Dns { broken, ..dns });
         let allow = ["http://*".into(), "http://*:8080".into()];
         let policy = Policy::parse(&allow, &[]).expect("grants");
         let broker = Broker::with_resolver(setup(policy, Events::default()), dns.clone());

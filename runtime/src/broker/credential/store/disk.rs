@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::super::super::limits::ENTRY;
+use super::super::super::limits::{ENTRY, UNFINISHED};
 use super::{Entry, EntryName, Store, StoreError};
 
 /// Keeps tokens in a folder.
@@ -63,6 +63,7 @@ impl DiskStore {
             let private = fs::Permissions::from_mode(PRIVATE_FOLDER);
             fs::set_permissions(folder, private).map_err(told)?;
         }
+        sweep(folder);
         let key = RandomizedNonceKey::new(&AES_256_GCM, &read_key(folder)?)
             .map_err(|_| StoreError("the key of the token store has another length".into()))?;
         Ok(Self(Arc::new(Folder { path: folder.to_owned(), key })))
@@ -184,6 +185,22 @@ impl Folder {
         let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         self.path.join(format!("{hex}.tokens"))
     }
+}
+
+/// Removes what processes that were killed while they wrote have left behind.
+fn sweep(folder: &Path) {
+    let is_left = |file: &fs::DirEntry| {
+        let name = file.file_name();
+        let ending = Path::new(&name).extension().and_then(|ending| ending.to_str());
+        let is_unfinished = ending
+            .is_some_and(|ending| ending.len() == 16 && u64::from_str_radix(ending, 16).is_ok());
+        let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let age = modified.and_then(|at| at.elapsed().ok());
+        is_unfinished && age.is_some_and(|age| age > UNFINISHED)
+    };
+    let files = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    // One that cannot be removed does no harm.
+    files.filter(is_left).for_each(|file| drop(fs::remove_file(file.path())));
 }
 
 fn aad(name: &EntryName) -> Aad<String> {
@@ -370,6 +387,21 @@ mod tests {
         assert_eq!(access(&store, &one).await, None, "others could have read it");
         store.save(&one, &entry("the-next-token")).await.expect("saved");
         assert_eq!(access(&store, &one).await.as_deref(), Some("the-next-token"));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_is_being_written_is_not() {
+        let (_folder, store) = store();
+        let files = ["a.0123456789abcdef", "b.0123456789abcdef", "c.tokens", "key.old"];
+        for (name, age) in
+            files.iter().zip([UNFINISHED * 2, UNFINISHED / 2, UNFINISHED * 2, UNFINISHED * 2])
+        {
+            let file = File::create(store.0.path.join(name)).expect("a file");
+            file.set_modified(std::time::SystemTime::now() - age).expect("a time");
+        }
+        DiskStore::open(&store.0.path).expect("the store again");
+        let left = files.map(|name| store.0.path.join(name).exists());
+        assert_eq!(left, [false, true, true, true]);
     }
 
     #[tokio::test]

@@ -1,0 +1,401 @@
+//! `connector.toml`: the settings of one connector, which are checked in, reviewed and shipped with it.
+//!
+//! Read strictly: an unknown key is a mistake, and a mistake names its line. What is wrong is told
+//! without what a value holds, because a value may be a secret.
+
+mod explain;
+mod source;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::accepted::Accepted;
+use crate::broker::{CredentialSettings, GrantTable, Mode, check_origin};
+
+pub use self::source::Source;
+
+/// The name under which it is found without being named.
+pub const FILE_NAME: &str = "connector.toml";
+
+/// Bytes of the file. A long list of grants has a few kB.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Seconds of a call that can be asked for: up to a day.
+pub const CALL_SECONDS: RangeInclusive<u64> = 1..=86_400;
+
+/// MiB of one instance that can be asked for: what its addresses can name.
+pub const MEMORY_MIB: RangeInclusive<u64> = 1..=4096;
+
+/// Calls at once that can be asked for.
+pub const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
+
+/// The settings of one connector, as a file has them.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where they were read.
+    pub path: PathBuf,
+    /// The component that they are for.
+    pub component: Option<PathBuf>,
+    /// The id under which it joins.
+    pub id: Option<String>,
+    /// What becomes of requests that are not granted.
+    pub mode: Mode,
+    /// Values of configuration fields.
+    pub config: BTreeMap<String, Source>,
+    /// What is said of secret fields.
+    pub secrets: BTreeMap<String, SecretSettings>,
+    /// The grants, in order.
+    pub grants: Vec<GrantTable>,
+    /// Credentials by name.
+    pub credentials: BTreeMap<String, CredentialSettings>,
+    /// The way to the network.
+    pub network: Option<toml::Table>,
+    /// Limits.
+    pub limits: LimitSettings,
+    /// What the operator has seen that the connector asks for.
+    pub accepted: Option<Accepted>,
+}
+
+/// What is said of one secret field.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SecretSettings {
+    /// The origins that it goes to; empty stands for every granted one.
+    #[serde(default, deserialize_with = "origins")]
+    pub bind: Vec<String>,
+    /// Whether the guest reads it as it is.
+    #[serde(default)]
+    pub reveal: bool,
+}
+
+/// Limits of a connector. None stands for the default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LimitSettings {
+    /// MiB of one instance.
+    #[serde(default, deserialize_with = "memory")]
+    pub memory_mib: Option<u64>,
+    #[serde(default, deserialize_with = "call")]
+    call_seconds: Option<u64>,
+    /// Calls at once.
+    #[serde(default, deserialize_with = "concurrency")]
+    pub concurrency: Option<u64>,
+}
+
+impl LimitSettings {
+    /// The time of a call.
+    pub fn call_time(&self) -> Option<Duration> {
+        self.call_seconds.map(Duration::from_secs)
+    }
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Written {
+    component: Option<PathBuf>,
+    id: Option<String>,
+    #[serde(default)]
+    policy: Mode,
+    #[serde(default)]
+    config: BTreeMap<String, Source>,
+    #[serde(default)]
+    secrets: BTreeMap<String, SecretSettings>,
+    #[serde(default)]
+    grant: Vec<GrantTable>,
+    #[serde(default)]
+    credentials: BTreeMap<String, CredentialSettings>,
+    network: Option<toml::Table>,
+    #[serde(default)]
+    limits: LimitSettings,
+    accepted: Option<Accepted>,
+}
+
+impl File {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it cannot be read; names the line and what to write instead.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        Self::parse(&read_text(path)?, path)
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// As [`File::read`].
+    pub fn parse(text: &str, path: &Path) -> anyhow::Result<Self> {
+        let written: Written = toml::from_str(text)
+            .map_err(|error| anyhow!("{}: {}", path.display(), explain::explain(&error, text)))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let config = written.config.into_iter().map(|(key, source)| (key, source.within(folder)));
+        let file = Self {
+            path: path.to_owned(),
+            component: written.component.map(|component| folder.join(component)),
+            id: written.id,
+            mode: written.policy,
+            config: config.collect(),
+            secrets: written.secrets,
+            grants: written.grant,
+            credentials: written.credentials,
+            network: written.network,
+            limits: written.limits,
+            accepted: written.accepted,
+        };
+        file.check().with_context(|| path.display().to_string())?;
+        Ok(file)
+    }
+
+    /// Checks what no single key shows.
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.id.as_ref().is_none_or(|id| !id.trim().is_empty()),
+            "the id is empty; leave it out to take the connector's own"
+        );
+        for credential in self.grants.iter().filter_map(GrantTable::credential) {
+            ensure!(
+                self.credentials.contains_key(credential) || credential == OAUTH,
+                "a grant names the credential {credential:?}, which is none of [credentials]; {}",
+                match self.credentials.keys().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                    [] => format!("add [credentials.{credential}]"),
+                    names => format!("there are: {}", names.join(", ")),
+                }
+            );
+        }
+        Ok(())
+    }
+
+    /// The folder that paths in it are relative to.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The pairs of secret fields and the origins that they are bound to.
+    pub fn bindings(&self) -> impl Iterator<Item = (String, String)> {
+        self.secrets.iter().flat_map(|(key, secret)| {
+            secret.bind.iter().map(|origin| (key.clone(), origin.clone()))
+        })
+    }
+
+    /// The secret fields that the guest reads as they are.
+    pub fn revealed(&self) -> impl Iterator<Item = &String> {
+        self.secrets.iter().filter(|(_, secret)| secret.reveal).map(|(key, _)| key)
+    }
+}
+
+/// The credential that a connector declares itself: the grant made through the workspace.
+const OAUTH: &str = "oauth";
+
+/// Reads the text of a settings file.
+///
+/// # Errors
+/// When it cannot be read or is far too large.
+pub fn read_text(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.len();
+    ensure!(size <= MOST_BYTES, "{shown} has {} kB; settings have a few", size >> 10);
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))
+}
+
+fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<String>::deserialize(from)?;
+    if origins.is_empty() {
+        let text = "an empty list binds to nothing; leave it out to bind to all that is granted";
+        return Err(D::Error::custom(text));
+    }
+    let wrong = origins.iter().find_map(|origin| check_origin(origin).err());
+    wrong.map_or(Ok(origins), |text| Err(D::Error::custom(text)))
+}
+
+fn memory<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    within(from, MEMORY_MIB)
+}
+
+fn call<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    within(from, CALL_SECONDS)
+}
+
+fn concurrency<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    within(from, CONCURRENCY)
+}
+
+fn within<'de, D: Deserializer<'de>>(
+    from: D,
+    range: RangeInclusive<u64>,
+) -> Result<Option<u64>, D::Error> {
+    let given = i64::deserialize(from)?;
+    let number = u64::try_from(given).ok().filter(|number| range.contains(number));
+    let text = || format!("{given} is not between {} and {}", range.start(), range.end());
+    number.map(Some).ok_or_else(|| D::Error::custom(text()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    use crate::settings::Environment;
+
+    const WHOLE: &str = r#"
+component = "users.wasm"
+id = "users"
+policy = "report"
+[config]
+BASE_URL = "https://api.example.com"
+PLAIN = { env = "NOT_SET" }
+API_KEY = { env = "USERS_API_KEY" }
+[secrets.API_KEY]
+bind = ["https://api.example.com"]
+reveal = true
+[secrets.OTHER]
+[[grant]]
+origin = "https://api.example.com"
+credential = "users-api"
+[[grant]]
+origin = "http://localhost:3000"
+private = true
+[credentials.users-api]
+type = "bearer"
+token = { field = "API_KEY" }
+[network]
+proxy = "http://proxy.example:3128"
+[limits]
+memory-mib = 64
+call-seconds = 60
+concurrency = 8
+"#;
+
+    fn parse(text: &str) -> anyhow::Result<File> {
+        File::parse(text, Path::new("/etc/aloma/connector.toml"))
+    }
+
+    #[test]
+    fn every_section_is_read() {
+        let file = parse(WHOLE).expect("settings");
+        assert_eq!(file.component.as_deref(), Some(Path::new("/etc/aloma/users.wasm")));
+        assert_eq!((file.id.as_deref(), file.mode), (Some("users"), Mode::Report));
+        assert_eq!(file.config.len(), 3);
+        let bindings: Vec<_> = file.bindings().collect();
+        assert_eq!(bindings, [("API_KEY".to_owned(), "https://api.example.com".to_owned())]);
+        assert_eq!(file.revealed().collect::<Vec<_>>(), ["API_KEY"]);
+        assert_eq!(file.grants.len(), 2);
+        assert!(matches!(file.credentials["users-api"], CredentialSettings::Bearer { .. }));
+        assert!(file.network.is_some_and(|network| network.contains_key("proxy")));
+        let limits = &file.limits;
+        let read = (limits.memory_mib, limits.call_time(), limits.concurrency);
+        assert_eq!(read, (Some(64), Some(Duration::from_secs(60)), Some(8)));
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        let file = parse("").expect("settings");
+        assert_eq!(file.mode, Mode::Enforce);
+        assert!(file.grants.is_empty() && file.component.is_none() && file.accepted.is_none());
+    }
+
+    #[test]
+    fn a_mistake_names_its_line_and_what_to_write() {
+        for (text, says) in [
+            ("compnent = 'x'", "line 1: there is no key `compnent`; did you mean `component`?"),
+            (
+                "\n[[grant]]\norigin = 'https://a.example'\nretries = 3",
+                "line 4: there is no key `retries`; ",
+            ),
+            (
+                "[[grant]]\norigin = 'https://a.example'\nredirect = 3",
+                "line 3: there is no key `redirect`; did you mean `redirects`?",
+            ),
+            ("[grants]", "line 1: there is no key `grants`; did you mean `grant`?"),
+            ("[grant]\norigin = 'https://a.example'", "line 1: write it as [[grant]]"),
+            (
+                "id = 'x'\n[[grant]] origin = 'https://a.example'",
+                "line 2: [[grant]] stands on a line of its own",
+            ),
+            ("[[grant]]\nprivate = true", "line 1: the key `origin` is missing"),
+            ("[[grant]]\norigin = 'a.example'", "line 2: \"a.example\" is no origin: "),
+            ("policy = 'off'", "line 1: there is no `off` here; write `enforce` or `report`"),
+            ("id = 7", "line 1: this is a number; write a text"),
+            ("id = ''", "the id is empty"),
+            ("[secrets.K]\nreveal = 'yes'", "line 2: this is a text; write true or false"),
+            ("[secrets.K]\nbind = ['a']", "line 2: \"a\" is no origin"),
+            ("[secrets.K]\nbind = []", "line 2: an empty list binds to nothing"),
+            ("[limits]\nmemory-mib = 0", "line 2: 0 is not between 1 and 4096"),
+            (
+                "[limits]\ncall-seconds = 1.5",
+                "line 2: this is a number with a fraction; write a whole number",
+            ),
+            (
+                "[config]\nKEY = { enviroment = 'X' }",
+                "line 2: there is no key `enviroment`; write a text, { env = \"NAME\" } or { file = \"path\" }",
+            ),
+            (
+                "[config]\nKEY = { env = 'X', file = 'y' }",
+                "line 2: write a text, { env = \"NAME\" } or { file = \"path\" }",
+            ),
+            (
+                "[config]\nKEY = {}",
+                "line 2: write a text, { env = \"NAME\" } or { file = \"path\" }",
+            ),
+            ("id = 'a'\nid = 'b'", "line 2: the key `id` is there twice"),
+            ("id = 'a", "line 1: "),
+            (
+                "[[grant]]\norigin = 'https://a.example'\ncredential = 'x'",
+                "credential \"x\", which is none of [credentials]; add [credentials.x]",
+            ),
+        ] {
+            let error = format!("{:#}", parse(text).expect_err(text));
+            assert!(error.contains("/etc/aloma/connector.toml: "), "{error}");
+            assert!(error.contains(says), "{text:?}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_never_shows_what_a_field_holds() {
+        for text in [
+            "[config]\nKEY = 'hunter2",
+            "[config]\nKEY = hunter2",
+            "[config]\nKEY = ['hunter2']",
+            "[config]\nKEY = { text = 'hunter2' }",
+            "[config]\nKEY = { env = ['hunter2'] }",
+            "[config]\nKEY = 'hunter2' 'hunter2'",
+            "config = 'hunter2'",
+            "[credentials]\nx = 'hunter2'",
+        ] {
+            let error = format!("{:#}", parse(text).expect_err(text));
+            assert!(!error.contains("hunter2"), "{text:?}: {error}");
+        }
+        assert!(!format!("{:?}", parse("[config]\nKEY = 'hunter2'")).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_source_is_a_text_a_variable_or_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("key"), "from a file\n").expect("a file");
+        std::fs::write(folder.path().join("env"), "SET=from a variable\n").expect("a file");
+        let environment = Environment::read_file(&folder.path().join("env")).expect("variables");
+        let text = "[config]\nA = 'a text'\nB = { env = 'SET' }\nC = { file = 'key' }\nD = 5\nE = true\n\
+                    F = { env = 'UNSET' }\nG = { file = 'none' }";
+        let file = File::parse(text, &folder.path().join(FILE_NAME)).expect("settings");
+        let read = |key: &str| file.config[key].read(&environment);
+        for (key, value) in [
+            ("A", "a text"),
+            ("B", "from a variable"),
+            ("C", "from a file"),
+            ("D", "5"),
+            ("E", "true"),
+        ] {
+            assert_eq!(read(key).expect(key).expose_secret(), value);
+        }
+        let unset = format!("{:#}", read("F").expect_err("unset"));
+        assert_eq!(unset, "the variable UNSET is not set; set it in the environment or in .env");
+        let missing = format!("{:#}", read("G").expect_err("no file"));
+        assert!(missing.starts_with("cannot read ") && missing.contains("none"), "{missing}");
+    }
+}
