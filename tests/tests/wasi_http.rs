@@ -233,6 +233,15 @@ async fn a_connection_that_fails_has_a_code_that_says_how() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_has_a_code_of_its_own() {
+    let api = RawApi::start_tls("HTTP/1.1 204 No Content\r\n\r\n", Then::Close).await;
+    let scene = outbound(&[&api.origin()]).await;
+    let answer = send(&scene, api.address(), json!({"scheme": "https"})).await;
+    assert_eq!(answer, json!({"error": "ErrorCode::TlsCertificateError"}));
+    assert_eq!(api.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn an_answer_comes_with_its_trailers() {
     let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
                   5\r\nhello\r\n0\r\nx-sum: 532\r\n\r\n";
