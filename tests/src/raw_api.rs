@@ -1,6 +1,7 @@
 //! An API below HTTP: it answers every request with the bytes that a test wrote.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -46,8 +47,7 @@ impl RawApi {
         Self::start_over(None, answer, then).await
     }
 
-    /// Starts one that speaks TLS, with a certificate for 127.0.0.1 that nobody trusts who was not
-    /// told to.
+    /// Starts one that speaks TLS, with a certificate for 127.0.0.1 that only `authority` vouches for.
     pub async fn start_tls(answer: &str, then: Then) -> Self {
         Self::start_over(Some(acceptor()), answer, then).await
     }
@@ -110,14 +110,19 @@ impl Drop for RawApi {
     }
 }
 
-/// A folder with certificates.
-const CERTIFICATES: &str = "runtime/src/broker/testdata/tls";
+/// The certificate of who vouches for a raw API over TLS.
+pub fn authority() -> PathBuf {
+    certificate("ca.pem")
+}
+
+fn certificate(file: &str) -> PathBuf {
+    Path::new(PROJECT).join("runtime/src/broker/testdata/tls").join(file)
+}
 
 fn acceptor() -> TlsAcceptor {
-    let file = |name: &str| format!("{PROJECT}/{CERTIFICATES}/{name}");
-    let chain = CertificateDer::pem_file_iter(file("server.pem")).expect("a certificate");
+    let chain = CertificateDer::pem_file_iter(certificate("server.pem")).expect("a certificate");
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("a certificate");
-    let key = PrivateKeyDer::from_pem_file(file("server.key")).expect("a key");
+    let key = PrivateKeyDer::from_pem_file(certificate("server.key")).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
