@@ -59,6 +59,9 @@ impl Finder {
     pub fn begun(&self, bytes: &[u8]) -> usize {
         let longest = self.fields.iter().map(|(text, _)| text.len()).max().unwrap_or_default();
         let first = (bytes.len() + 1).saturating_sub(longest.max(1));
+        // The last byte of a whole placeholder is not the first of another.
+        let settled = self.find(bytes).last().map_or(0, |(place, _)| place.end);
+        let first = first.max(settled);
         let may_begin =
             |from: &usize| self.fields.iter().any(|(text, _)| begins(text, &bytes[*from..]));
         (first..bytes.len()).find(may_begin).unwrap_or(bytes.len())
