@@ -182,7 +182,7 @@ impl Broker {
         scope: &Scope,
         tally: &mut Tally,
     ) -> Result<(Answer, u32), Error> {
-        let (policy, vault) = (self.door.policy(), &*scope.vault);
+        let (policy, vault) = (self.door.policy(), &scope.vault);
         let permit = policy.check(&given.method, &given.url)?;
         tally.permitted(decision(&permit));
         let terms = permit.terms();
