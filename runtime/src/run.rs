@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{CredentialSettings, Mode, Policy};
+use crate::broker::{CredentialSettings, Mode, NetworkSettings, Policy};
 use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
 use crate::dispatch::{self, Dispatcher};
 use crate::events::Component;
@@ -64,7 +64,7 @@ pub struct ConnectorSettings {
     /// Credentials by name, as the settings file has them.
     pub credentials: BTreeMap<String, CredentialSettings>,
     /// The way to the network, as the settings file has it.
-    pub network: Option<toml::Table>,
+    pub network: Option<NetworkSettings>,
     /// What the operator has seen that it asks for.
     pub accepted: Option<Accepted>,
 }
@@ -88,6 +88,10 @@ impl ConnectorSettings {
     /// # Errors
     /// When the file is no connector, or asks for more than was accepted.
     pub async fn load(&self, engine: &Engine, cache: Option<Arc<Cache>>) -> anyhow::Result<Loaded> {
+        if let Some(file) = &self.file {
+            // The file may have been found without being named.
+            tracing::info!("settings of {}: {}", self.component.display(), file.display());
+        }
         let loaded = Loaded::from_file(&self.component, engine, cache, self.limits.memory).await?;
         if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
             accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;

@@ -5,6 +5,7 @@ pub mod choice;
 mod dotenv;
 mod environment;
 pub mod file;
+pub mod suggestion;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,12 +1,19 @@
 //! An API below HTTP: it answers every request with the bytes that a test wrote.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
+use crate::guests::PROJECT;
 use crate::limits::LARGEST_REQUEST;
 use crate::log::Log;
 use crate::process::within;
@@ -22,6 +29,7 @@ pub enum Then {
 
 /// A running raw API.
 pub struct RawApi {
+    scheme: &'static str,
     address: SocketAddr,
     seen: watch::Sender<Seen>,
     task: JoinHandle<()>,
@@ -36,16 +44,36 @@ struct Seen {
 impl RawApi {
     /// Starts one at a free port.
     pub async fn start(answer: &str, then: Then) -> Self {
+        Self::start_over(None, answer, then).await
+    }
+
+    /// Starts one that speaks TLS, with a certificate for 127.0.0.1 that only `authority` vouches for.
+    pub async fn start_tls(answer: &str, then: Then) -> Self {
+        Self::start_over(Some(acceptor()), answer, then).await
+    }
+
+    async fn start_over(tls: Option<TlsAcceptor>, answer: &str, then: Then) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let seen = watch::Sender::new(Seen::default());
         let (answer, desk) = (answer.to_owned(), seen.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, answer.clone(), then, desk.clone()));
+                let (tls, answer, desk) = (tls.clone(), answer.clone(), desk.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, answer, then, desk).await,
+                        // The other side may refuse the certificate.
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, answer, then, desk).await,
+                            Err(_) => desk.send_modify(|seen| seen.hang_ups += 1),
+                        },
+                    }
+                });
             }
         });
-        Self { address, seen, task }
+        Self { scheme, address, seen, task }
     }
 
     /// Reads requests and answers none.
@@ -53,9 +81,9 @@ impl RawApi {
         Self::start("", Then::Stay).await
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https`.
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Where it serves.
@@ -82,12 +110,42 @@ impl Drop for RawApi {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: String, then: Then, seen: watch::Sender<Seen>) {
+/// The certificate of who vouches for a raw API over TLS.
+pub fn authority() -> PathBuf {
+    certificate("ca.pem")
+}
+
+fn certificate(file: &str) -> PathBuf {
+    Path::new(PROJECT).join("runtime/src/broker/testdata/tls").join(file)
+}
+
+fn acceptor() -> TlsAcceptor {
+    let chain = CertificateDer::pem_file_iter(certificate("server.pem")).expect("a certificate");
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(certificate("server.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("the key is that of the certificate");
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: String,
+    then: Then,
+    seen: watch::Sender<Seen>,
+) {
     while let Some(request) = read_request(&mut stream).await {
         seen.send_modify(|seen| seen.requests.push(request));
         // The other side may be gone already.
         let _ = stream.write_all(answer.as_bytes()).await;
         if then == Then::Close {
+            // TLS says goodbye; without it an answer would be taken for cut off.
+            let _ = stream.shutdown().await;
             return;
         }
     }
@@ -95,7 +153,7 @@ async fn serve(mut stream: TcpStream, answer: String, then: Then, seen: watch::S
 }
 
 /// Reads head and body. Nothing when the other side gave up before the end.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut seen = Vec::new();
     while !is_whole(&String::from_utf8_lossy(&seen)) {
         match stream.read_buf(&mut seen).await {

@@ -69,6 +69,24 @@ async fn a_call_that_makes_no_request_has_a_trace_too() {
 }
 
 #[tokio::test]
+async fn the_log_tells_a_request_in_one_line() {
+    let api = FakeApi::start();
+    api.on("GET", "/me", |_| Answer::new(200, "yes"));
+    let (url, origin) = (api.url("/me"), api.origin());
+    let arguments = json!({ "url": format!("{url}?key={CANARY}") });
+    let log = ["--log-level", "debug", "--allow-private", &origin];
+    let output = cli(call("send", &arguments, &log)).await;
+    assert_eq!(output.json()["status"], 200);
+    let line = output.stderr.lines().find(|line| line.contains(&url));
+    let line = line.unwrap_or_else(|| panic!("no line: {}", output.stderr));
+    let decision = format!("decision=\"granted by --allow-private {origin}\"");
+    for part in ["DEBUG", "request", &decision, "status=200", "attempts=\"200", "bytes_in=3"] {
+        assert!(line.contains(part), "it lacks {part:?}: {line}");
+    }
+    assert!(!output.stderr.contains("canary"), "{}", output.stderr);
+}
+
+#[tokio::test]
 async fn a_recording_holds_every_request_and_no_secret() {
     let api = FakeApi::start();
     api.on("GET", "/me", |request: &Received| {
@@ -89,7 +107,8 @@ async fn a_recording_holds_every_request_and_no_secret() {
     let records = records(&file);
     let [first, second] = &records[..] else { panic!("{records:?}") };
     assert_eq!((&first["kind"], &first["url"]), (&json!("request"), &json!(api.url("/me"))));
-    assert_eq!(first["decision"], json!({ "granted": origin }));
+    let grant = first["decision"]["granted"].as_str().unwrap_or_default();
+    assert_eq!(grant, format!("--allow-private {origin}"), "{first}");
     assert_eq!((&first["status"], &first["sent"]), (&json!(200), &json!(1)));
     assert!(first["digest"].as_str().is_some_and(|digest| digest.len() == 12), "{first}");
     assert!(second["decision"]["refused"].to_string().contains("--allow"), "{second}");

@@ -5,7 +5,9 @@
 use std::net::TcpListener;
 
 use aloma_tests::limits::LONG_PATIENCE;
-use aloma_tests::{Answer, FakeApi, Gate, RawApi, Scene, StreamApi, Then, error_of};
+use aloma_tests::{
+    Answer, FakeApi, Gate, RawApi, Scene, StreamApi, Then, cli, error_of, guest, raw_api,
+};
 use serde_json::{Value, json};
 
 /// A scene whose guest may reach these origins.
@@ -230,6 +232,33 @@ async fn a_connection_that_fails_has_a_code_that_says_how() {
         let answer = send(&scene, address, json!({ "scheme": scheme })).await;
         assert_eq!(answer, json!({ "error": code }), "{scheme} {address}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_has_a_code_of_its_own() {
+    let api = RawApi::start_tls("HTTP/1.1 204 No Content\r\n\r\n", Then::Close).await;
+    let scene = outbound(&[&api.origin()]).await;
+    let answer = send(&scene, api.address(), json!({"scheme": "https"})).await;
+    assert_eq!(answer, json!({"error": "ErrorCode::TlsCertificateError"}));
+    assert_eq!(api.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_operator_vouches_for_is_as_good_as_any() {
+    let api = RawApi::start_tls("HTTP/1.1 204 No Content\r\n\r\n", Then::Close).await;
+    let (component, authority) = (guest("outbound"), raw_api::authority());
+    let settings = format!(
+        "component = '{}'\n[[grant]]\norigin = '{}'\nprivate = true\n[network]\nca-file = '{}'\n",
+        component.display(),
+        api.origin(),
+        authority.display()
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("connector.toml");
+    std::fs::write(&file, settings).expect("a file");
+    let sending = json!({"scheme": "https", "authority": api.address().to_string(), "path": "/"});
+    let args = ["call".into(), file.into_os_string(), "send".into(), sending.to_string().into()];
+    assert_eq!(cli(args).await.json()["status"], 204);
 }
 
 #[tokio::test]

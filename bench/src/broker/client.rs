@@ -1,9 +1,10 @@
 //! Who makes requests: the broker, or the HTTP library without it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aloma_wasm::broker::{Broker, Policy, Request, Scope};
+use aloma_wasm::broker::{Broker, MemoryStore, Policy, Request, Scope, Setup, Traffic};
 use aloma_wasm::events::Events;
 use anyhow::ensure;
 use bytes::Bytes;
@@ -46,8 +47,15 @@ impl Client {
         if kind == Kind::Watched {
             watch(&events);
         }
-        let policy = Policy::parse(&[], &[origin.to_owned()])?;
-        Ok(Self::Broker(Box::new(Broker::new("bench".into(), policy, events)), url))
+        let broker = Broker::new(Setup {
+            component: "bench".into(),
+            policy: Policy::parse(&[], &[origin.to_owned()])?,
+            credentials: BTreeMap::new(),
+            store: Arc::new(MemoryStore::default()),
+            traffic: Traffic::default(),
+            events,
+        });
+        Ok(Self::Broker(Box::new(broker), url))
     }
 
     /// Makes a request and takes its whole answer.

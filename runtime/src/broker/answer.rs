@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +21,26 @@ pub(super) struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: AnswerBody,
+    /// Bytes of the body as they came over the wire, where it was decoded.
+    pub wire_bytes: Option<WireBytes>,
+}
+
+/// Counts along with a body.
+#[derive(Clone, Default)]
+pub(super) struct WireBytes(Arc<AtomicU64>);
+
+impl WireBytes {
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Watch for WireBytes {
+    fn piece(&mut self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn end(self, _: Result<(), &Error>) {}
 }
 
 pub(super) enum AnswerBody {
@@ -49,7 +70,7 @@ pub(super) enum Reading {
 impl Answer {
     /// The whole answer; what is still on its way is waited for.
     pub async fn whole(self, limit: usize, mut held: Held) -> Result<Response, Error> {
-        let Self { status, headers, body } = self;
+        let Self { status, headers, body, .. } = self;
         let (body, held) = match body {
             AnswerBody::Whole(body, held) => (body, held),
             AnswerBody::Pieces(body) => {
@@ -68,7 +89,7 @@ impl Answer {
 
     /// The answer with its body in pieces.
     pub fn streamed(self) -> Streamed {
-        let Self { status, headers, body } = self;
+        let Self { status, headers, body, .. } = self;
         let body = match body {
             AnswerBody::Pieces(body) => body,
             AnswerBody::Whole(body, held) => {
@@ -113,6 +134,47 @@ pub(super) async fn collect(
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// A body that ends with an error past so many bytes.
+pub(super) struct Capped<B> {
+    body: B,
+    left: u64,
+    text: String,
+}
+
+impl<B> Capped<B> {
+    pub fn new(body: B, most: u64, text: String) -> Self {
+        Self { body, left: most, text }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Capped<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
+        match self.left.checked_sub(data.map_or(0, Bytes::len) as u64) {
+            Some(left) => {
+                self.left = left;
+                Poll::Ready(frame)
+            }
+            None => Poll::Ready(Some(Err(Error::Limit(self.text.clone())))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A body that comes within its time: so long between two pieces, and all of it before the end of the

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::answer::{Answer, AnswerBody, Reading, Timed, Unread, Watch, Watched, collect};
+use super::answer::{
+    Answer, AnswerBody, Capped, Reading, Timed, Unread, Watch, Watched, WireBytes, collect,
+};
 use super::backoff::Pauses;
 use super::credential::Dressed;
-use super::dial::Resolve;
+use super::decode;
+use super::dial::{Dialled, Used};
 use super::failure::{
     Failure, broken, not_connected, out_of_time, timed_out, too_large, unsent_or_broken,
 };
@@ -27,6 +32,7 @@ use super::request::{Error, Parsed, Request, Scope};
 use super::retry::{Fate, after_one_that_may_be_done, again, may_be_done};
 use super::traffic::asked::asked_pause;
 use super::traffic::{Place, Share, budget};
+use crate::events::Connection;
 
 /// The connections of one connector, and what it may do with them.
 pub(super) struct Door {
@@ -38,13 +44,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub fn new(
-        teller: Teller,
-        policy: Arc<Policy>,
-        resolver: Arc<dyn Resolve>,
-        traffic: Share,
-    ) -> Self {
-        let pools = Pools::new(policy.clone(), resolver);
+    pub fn new(teller: Teller, policy: Arc<Policy>, pools: Pools, traffic: Share) -> Self {
         let (teller, budget) = (Arc::new(teller), Budget::default());
         Self { teller, policy, budget, pools, traffic }
     }
@@ -150,7 +150,7 @@ impl Door {
         }
         tally.begin_attempt(request.body.len());
         let by = until.min(started + request.attempt);
-        let outcome = timeout_at(by, self.exchange(request, order, place))
+        let outcome = timeout_at(by, self.exchange(request, order, place, tally))
             .await
             .unwrap_or_else(|_| Err(timed_out(request, by - started)));
         pass.report(fate(&outcome));
@@ -164,7 +164,12 @@ impl Door {
                 self.traffic.note(&order.route, &answer.headers);
                 match &answer.body {
                     AnswerBody::Whole(body, _) => {
-                        tally.received(body.len());
+                        let wire = answer.wire_bytes.as_ref().map(WireBytes::get);
+                        if wire.is_some() {
+                            tally.decoded(body.len());
+                        }
+                        let wire = wire.and_then(|bytes| usize::try_from(bytes).ok());
+                        tally.received(wire.unwrap_or(body.len()));
                         tally.end_attempt(Ok(answer.status));
                     }
                     // Ends with the body.
@@ -180,20 +185,22 @@ impl Door {
         request: &Parsed,
         order: &Order<'_>,
         place: Place,
+        tally: &mut Tally,
     ) -> Result<Answer, Failure> {
         let mut message = http::Request::new(Payload::new(&request.body, request.upload.as_ref()));
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = request.uri.clone();
         *message.headers_mut() = request.headers.clone();
-        let connected = connected(request, &mut message);
-        let answering = self.pools.client(&order.purpose).request(message);
+        let mut connection = capture_connection(&mut message);
+        let client = self.pools.client(&order.purpose).map_err(Failure::last)?;
         let answer = tokio::select! {
             biased;
-            answer = answering => answer,
-            failure = connected => return Err(failure),
+            answer = client.request(message) => answer,
+            failure = not_connected_in_time(request, &mut connection) => return Err(failure),
         };
+        dialled(&connection, tally);
         match answer {
-            Ok(answer) => self.read(answer, order, place).await,
+            Ok(answer) => self.read(answer, request, order, place).await,
             Err(error) => Err(unsent_or_broken(&error, request)),
         }
     }
@@ -201,26 +208,52 @@ impl Door {
     async fn read(
         &self,
         answer: http::Response<Incoming>,
+        request: &Parsed,
         order: &Order<'_>,
         place: Place,
     ) -> Result<Answer, Failure> {
-        let (head, body) = answer.into_parts();
-        let request = order.request;
+        let (mut head, body) = answer.into_parts();
         let origin = request.origin();
-        let body = body.map_err(move |error| broken(&origin, &error));
-        let body = match order.reading {
+        let texts = origin.clone();
+        let body = body.map_err(move |error| broken(&texts, &error));
+        let is_coded = request.decodes && head.headers.contains_key(CONTENT_ENCODING);
+        if !is_coded {
+            let body = self.take(body, request, order, place).await?;
+            return Ok(answered(&head, head.headers.clone(), body, None));
+        }
+        let wire_bytes = WireBytes::default();
+        let body = Watched::new(body, wire_bytes.clone());
+        let body = decode::decode(&mut head.headers, body, order.answer_bytes, &origin);
+        let body = self.take(body.map_err(Failure::last)?, request, order, place).await?;
+        Ok(answered(&head, head.headers.clone(), body, Some(wire_bytes)))
+    }
+
+    /// Takes a body as it is wanted.
+    async fn take(
+        &self,
+        body: impl Body<Data = Bytes, Error = Error> + Send + Unpin + 'static,
+        request: &Parsed,
+        order: &Order<'_>,
+        place: Place,
+    ) -> Result<AnswerBody, Failure> {
+        match order.reading {
             Reading::Whole => {
                 let mut held = self.budget.hold();
-                let limit = request.answer_bytes;
-                let whole = collect(body, limit, &mut held).await;
-                AnswerBody::Whole(whole.map_err(|unread| unread_body(unread, request))?, held)
+                let whole = collect(body, request.answer_bytes, &mut held).await;
+                let whole = whole.map_err(|unread| unread_body(unread, request))?;
+                Ok(AnswerBody::Whole(whole, held))
             }
             Reading::Pieces => {
-                let timed = Timed::new(body, request.pause, order.times.deadline);
-                AnswerBody::Pieces(Watched::new(timed, place).boxed_unsync())
+                let text = format!(
+                    "the answer of {} is over {} bytes (answer-mib in connector.toml)",
+                    request.origin(),
+                    order.answer_bytes
+                );
+                let capped = Capped::new(body, order.answer_bytes, text);
+                let timed = Timed::new(capped, request.pause, order.times.deadline);
+                Ok(AnswerBody::Pieces(Watched::new(timed, place).boxed_unsync()))
             }
-        };
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        }
     }
 }
 
@@ -254,26 +287,36 @@ impl Watch for Place {
     fn end(self, _: Result<(), &Error>) {}
 }
 
-/// Ends where no connection is made within the time that the guest gave for it.
-fn connected(
-    request: &Parsed,
-    message: &mut http::Request<Payload>,
-) -> impl Future<Output = Failure> + use<> {
-    let watched = request.connect.map(|limit| (limit, capture_connection(message)));
-    let failure = request.connect.map(|limit| not_connected(request, limit));
-    async move {
-        if let (Some((limit, connection)), Some(failure)) = (watched, failure)
-            && !connects(connection, limit).await
-        {
-            return failure;
-        }
-        std::future::pending().await
+fn answered(
+    head: &http::response::Parts,
+    headers: HeaderMap,
+    body: AnswerBody,
+    wire_bytes: Option<WireBytes>,
+) -> Answer {
+    Answer { status: head.status.as_u16(), headers, body, wire_bytes }
+}
+
+/// Tells where the request went, also where it got no answer.
+fn dialled(connection: &CaptureConnection, tally: &mut Tally) {
+    let mut extras = http::Extensions::new();
+    if let Some(connected) = &*connection.connection_metadata() {
+        connected.get_extras(&mut extras);
+    }
+    if let (Some(&Dialled { address, proxied }), Some(used)) = (extras.get(), extras.get::<Used>())
+    {
+        tally.dialled(Connection { address, proxied, reused: used.again() });
     }
 }
 
-async fn connects(mut connection: CaptureConnection, limit: Duration) -> bool {
-    let connection = connection.wait_for_connection_metadata();
-    tokio::time::timeout(limit, connection).await.is_ok()
+/// Ends where no connection is made within the time that the guest gave for it.
+async fn not_connected_in_time(request: &Parsed, connection: &mut CaptureConnection) -> Failure {
+    if let Some(limit) = request.connect {
+        let connecting = connection.wait_for_connection_metadata();
+        if tokio::time::timeout(limit, connecting).await.is_err() {
+            return not_connected(request, limit);
+        }
+    }
+    std::future::pending().await
 }
 
 /// Whether the body has gone already.

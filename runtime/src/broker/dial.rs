@@ -32,7 +32,7 @@ use super::policy::{Permit, Policy, Refusal, literal};
 use super::proxy::{NoTunnel, Proxy, Remedy};
 use crate::tls::ClientIdentity;
 
-pub(super) use wire::{Dialled, Wire};
+pub(super) use wire::{Dialled, Used, Wire};
 
 /// The network as the guard uses it: a look-up, and connections to addresses that were checked.
 pub(super) trait Resolve: Send + Sync {

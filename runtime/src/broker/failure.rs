@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use hyper_util::client::legacy;
+use rustls::{AlertDescription, CertificateError};
 
 use super::dial::DialError;
 use super::limits::ANSWER_HEAD;
@@ -49,16 +50,33 @@ pub(super) fn unsent_or_broken(error: &legacy::Error, request: &Parsed) -> Failu
         let text = format!("cannot connect to {}: {}", request.origin(), cause(error));
         return match find(error) {
             // A certificate does not get better within seconds.
+            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                let hint = "where its authority is your own, name it with ca-file in [network]";
+                Failure::last(Error::Certificate(format!("{text}; {hint}")))
+            }
             Some(rustls::Error::InvalidCertificate(_)) => Failure::last(Error::Certificate(text)),
             Some(_) => not_sent(Error::Tls(text)),
             None => not_sent(Error::Connect(text)),
         };
+    }
+    if wants_certificate(error) {
+        return Failure::last(Error::Tls(format!(
+            "{} wants a client certificate that it accepts; set client-certificate in its grant",
+            request.origin()
+        )));
     }
     if hyper.is_some_and(hyper::Error::is_parse) {
         let text = format!("{} does not answer in HTTP: {}", request.origin(), cause(error));
         return Failure { fate: Fate::MaybeSent, error: Error::Protocol(text) };
     }
     Failure { fate: Fate::MaybeSent, error: broken(&request.origin(), error) }
+}
+
+/// A server that wants a certificate says so only after the handshake (TLS 1.3), and then does
+/// nothing.
+fn wants_certificate(error: &(dyn StdError + 'static)) -> bool {
+    let Some(rustls::Error::AlertReceived(alert)) = find(error) else { return false };
+    matches!(alert, AlertDescription::CertificateRequired | AlertDescription::BadCertificate)
 }
 
 /// The connection broke.

@@ -29,18 +29,20 @@ mod sealed_body;
 mod tests;
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http_body_util::BodyExt;
 
 use crate::events::{Component, Decision, Events};
+use crate::tls::ClientIdentity;
 use answer::{Answer, Reading, Watched};
 use credential::{Credentials, Tools};
 use delivery::Door;
 use dial::{Resolve, SystemResolver};
 use order::{Order, Times};
+use pool::Pools;
 use record::{BodyTally, Tally, Teller};
 use redirect::Next;
 use request::Parsed;
@@ -77,6 +79,10 @@ pub struct Setup {
     pub credentials: BTreeMap<String, Prepared>,
     /// Where their tokens are kept.
     pub store: Arc<dyn Store>,
+    /// The way to the network.
+    pub network: Network,
+    /// The client certificates that grants name.
+    pub identities: HashMap<ClientCertificate, Arc<ClientIdentity>>,
     /// What it shares with the other connectors of the process.
     pub traffic: Traffic,
     /// Where its records go.
@@ -90,11 +96,14 @@ impl Broker {
     }
 
     fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
-        let Setup { component, policy, credentials, store, traffic, events } = setup;
+        let Setup { component, policy, credentials, store, network, identities, traffic, events } =
+            setup;
         let connector = component.connector.clone();
         let share = traffic.share(connector.clone());
         let teller = Teller::new(component, events);
-        let door = Arc::new(Door::new(teller, Arc::new(policy), resolver, share));
+        let policy = Arc::new(policy);
+        let pools = Pools::new(policy.clone(), resolver, Arc::new(network), identities);
+        let door = Arc::new(Door::new(teller, policy, pools, share));
         let tools = Tools { sender: door.clone(), store, clock: Arc::new(SystemTime::now) };
         Self { credentials: Credentials::new(connector, credentials, tools), door }
     }
@@ -132,8 +141,10 @@ impl Broker {
         let outcome = self.carry_out(request, upload, Reading::Pieces, scope, &mut tally).await;
         match outcome {
             Ok(answer) => {
+                let wire_bytes = answer.wire_bytes.clone();
                 let Streamed { status, headers, body } = answer.streamed();
-                let body = Watched::new(body, BodyTally { tally, status }).boxed_unsync();
+                let watch = BodyTally { tally, status, wire_bytes, counted: 0 };
+                let body = Watched::new(body, watch).boxed_unsync();
                 Ok(Streamed { status, headers, body })
             }
             Err(error) => {
@@ -190,20 +201,24 @@ impl Broker {
         let credential = self.credentials.select(named, attached, given, &permit)?;
         if let Some(credential) = &credential {
             tally.credential(credential.name());
+            for key in credential.fields() {
+                policy.may_carry(key, &given.url, &permit)?;
+            }
         }
         let mut request = given.clone();
         order::apply(terms, &mut request)?;
         let is_filled = sealed::fill_in(&mut request, &permit, policy, vault)?;
-        // What has secrets to be taken out is read whole.
-        let has_secrets = !vault.is_empty() || credential.is_some();
-        let reading = if has_secrets { Reading::Whole } else { reading };
-        let order = Order::new(&request, &permit, credential.as_deref(), vault, times, reading);
+        let holds_secret = is_filled || credential.is_some();
+        order::ask_for_coding(&mut request, holds_secret);
+        let mut order = Order::new(&request, &permit, credential.as_deref(), vault, times, reading);
+        order.purpose.private_only = holds_secret && request.url.scheme() == "http";
         let mut answer = self.door.deliver(&order, tally).await?;
-        if is_filled {
+        if holds_secret {
             sealed::check_encoding(&answer, permit.origin())?;
         }
-        sealed::scrub(&mut answer, |bytes| vault.scrub_answer(bytes));
-        sealed::scrub(&mut answer, |bytes| self.credentials.scrub(bytes));
+        let mut scrubbers = self.credentials.scrubbers();
+        scrubbers.insert(0, vault.answers());
+        sealed::scrub_all(&mut answer, &scrubbers);
         Ok((answer, terms.redirects))
     }
 

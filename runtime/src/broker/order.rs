@@ -6,8 +6,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::answer::Reading;
+use http::header::ACCEPT_ENCODING;
+
 use super::backoff::Pauses;
 use super::credential::Credential;
+use super::decode;
 use super::limits::{ATTEMPTS, FIRST_PAUSE, LONGEST_TOTAL};
 use super::policy::{Permit, Terms};
 use super::pool::Purpose;
@@ -28,6 +31,8 @@ pub(super) struct Order<'a> {
     pub pauses: Pauses,
     pub purpose: Purpose,
     pub reading: Reading,
+    /// Bytes of the answer's body, decoded.
+    pub answer_bytes: u64,
     pub times: Times,
 }
 
@@ -59,8 +64,13 @@ impl<'a> Order<'a> {
             pace: pace(permit),
             attempts: attempts(request, terms),
             pauses: Pauses::new(terms.jitter, terms.first_pause.unwrap_or(FIRST_PAUSE)),
-            purpose: Purpose { credential: name.map(Arc::from) },
+            purpose: Purpose {
+                credential: name.map(Arc::from),
+                certificate: terms.client_certificate.clone(),
+                private_only: false,
+            },
             reading,
+            answer_bytes: answer_bytes(request, terms, reading),
             times: times.within(terms),
         }
     }
@@ -77,14 +87,17 @@ impl Times {
 /// What the terms say of the request itself: its size, that of its answer, and the key that makes it
 /// safe to repeat.
 pub(super) fn apply(terms: &Terms, request: &mut Parsed) -> Result<(), Error> {
-    if let Some(most) = terms.request_bytes
-        && request.body.len() > most
-    {
-        return Err(Error::Limit(format!(
+    if let Some(most) = terms.request_bytes {
+        let text = format!(
             "the body is larger than the {most} bytes that {} is granted (request-mib in \
              connector.toml)",
             request.origin()
-        )));
+        );
+        if request.body.len() > most {
+            return Err(Error::Limit(text));
+        }
+        let upload = request.upload.take();
+        request.upload = upload.map(|upload| upload.limited(most as u64, text));
     }
     if let Some(most) = terms.answer_bytes {
         request.answer_bytes = most;
@@ -93,6 +106,24 @@ pub(super) fn apply(terms: &Terms, request: &mut Parsed) -> Result<(), Error> {
         request.keyed |= add_key(&request.method, field, &mut request.headers);
     }
     Ok(())
+}
+
+/// Asks for an answer that can be read. What has secrets in it may come back with them, and then the
+/// broker must be able to take them out, whatever the guest would like to have.
+pub(super) fn ask_for_coding(request: &mut Parsed, holds_secret: bool) {
+    if holds_secret {
+        request.headers.remove(ACCEPT_ENCODING);
+    }
+    request.decodes = decode::ask(&mut request.headers, &request.method);
+}
+
+/// What comes in pieces is not held, and so has no limit but the operator's.
+fn answer_bytes(request: &Parsed, terms: &Terms, reading: Reading) -> u64 {
+    let most = match reading {
+        Reading::Whole => Some(request.answer_bytes),
+        Reading::Pieces => terms.answer_bytes,
+    };
+    most.map_or(u64::MAX, |most| most as u64)
 }
 
 fn attempts(request: &Parsed, terms: &Terms) -> u32 {

@@ -11,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 
+use super::answer::Capped;
 use super::request::Error;
 
 /// A body in pieces, of either direction.
@@ -46,6 +47,14 @@ impl Upload {
     pub(super) fn changed(&self, change: impl FnOnce(Pieces) -> Pieces) -> Self {
         let body = self.0.body.lock().take().unwrap_or_else(nothing_left);
         Self::new(change(body), None)
+    }
+
+    /// The same body, which ends with an error past so many bytes.
+    pub(super) fn limited(&self, most: u64, text: String) -> Self {
+        if self.0.length.is_none_or(|length| length > most) {
+            return self.changed(|pieces| Capped::new(pieces, most, text).boxed_unsync());
+        }
+        self.clone()
     }
 
     /// Whether a piece of it was taken.

@@ -27,6 +27,7 @@ use self::origin::{EXAMPLE, HostPattern, Origin};
 use super::address::{METADATA_NAMES, special};
 
 pub use self::refusal::Refusal;
+pub(super) use self::refusal::key as toml_key;
 pub use self::table::GrantTable;
 pub use self::terms::{ClientCertificate, Jitter, Rate, Terms};
 
@@ -154,6 +155,11 @@ impl Policy {
         let touches = |grant: &Grant| grant.origin.covers(&asked) || asked.covers(&grant.origin);
         let in_part = self.grants.iter().any(touches);
         Some(if in_part { Standing::InPart } else { Standing::NotGranted })
+    }
+
+    /// The client certificates that grants name.
+    pub fn client_certificates(&self) -> impl Iterator<Item = &ClientCertificate> {
+        self.grants.iter().filter_map(|grant| grant.terms.client_certificate.as_ref())
     }
 
     /// The grants in order, as lines for people.

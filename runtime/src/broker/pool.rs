@@ -10,8 +10,11 @@ use parking_lot::Mutex;
 
 use super::dial::{Connector, Profile, Resolve};
 use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN};
+use super::network::Network;
 use super::payload::Payload;
-use super::policy::Policy;
+use super::policy::{ClientCertificate, Policy};
+use super::request::Error;
+use crate::tls::ClientIdentity;
 
 pub(super) type HttpClient = Client<Connector, Payload>;
 
@@ -21,30 +24,56 @@ pub(super) type HttpClient = Client<Connector, Payload>;
 pub(super) struct Purpose {
     /// The credential that goes over it: a server may tie what it grants to the connection.
     pub credential: Option<Arc<str>>,
+    /// The certificate that it shows.
+    pub certificate: Option<ClientCertificate>,
+    /// Whether it carries secrets in the clear, and so must not leave the operator's own network.
+    pub private_only: bool,
 }
 
 /// One connector's connections.
 pub(super) struct Pools {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolve>,
+    network: Arc<Network>,
+    identities: HashMap<ClientCertificate, Arc<ClientIdentity>>,
     clients: Mutex<HashMap<Purpose, HttpClient>>,
 }
 
 impl Pools {
-    pub fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolve>) -> Self {
-        Self { policy, resolver, clients: Mutex::default() }
+    pub fn new(
+        policy: Arc<Policy>,
+        resolver: Arc<dyn Resolve>,
+        network: Arc<Network>,
+        identities: HashMap<ClientCertificate, Arc<ClientIdentity>>,
+    ) -> Self {
+        Self { policy, resolver, network, identities, clients: Mutex::default() }
     }
 
     /// The client whose connections are for that and nothing else.
-    pub fn client(&self, purpose: &Purpose) -> HttpClient {
+    ///
+    /// # Errors
+    /// When there is no such certificate.
+    pub fn client(&self, purpose: &Purpose) -> Result<HttpClient, Error> {
         let mut clients = self.clients.lock();
         if let Some(client) = clients.get(purpose) {
-            return client.clone();
+            return Ok(client.clone());
         }
-        let client =
-            client(Connector::new(self.policy.clone(), self.resolver.clone(), Profile::default()));
+        let profile = Profile {
+            network: self.network.clone(),
+            identity: purpose.certificate.as_ref().map(|one| self.identity(one)).transpose()?,
+            private_only: purpose.private_only,
+        };
+        let connector = Connector::new(self.policy.clone(), self.resolver.clone(), profile);
+        let client = client(connector);
         clients.insert(purpose.clone(), client.clone());
-        client
+        Ok(client)
+    }
+
+    fn identity(&self, certificate: &ClientCertificate) -> Result<Arc<ClientIdentity>, Error> {
+        self.identities.get(certificate).cloned().ok_or_else(|| {
+            let file = certificate.certificate.display();
+            Error::Connect(format!("the client certificate {file} was not loaded"))
+        })
     }
 }
 

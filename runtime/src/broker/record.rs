@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::answer::Watch;
+use super::answer::{Watch, WireBytes};
 use super::limits::{ATTEMPTS_TOLD, HOPS_TOLD, REFUSALS_TOLD, URL_BYTES};
 use super::request::{Error, Request, Scope};
 use crate::events::{
@@ -39,14 +39,31 @@ pub(super) struct Tally {
 pub(super) struct BodyTally {
     pub tally: Tally,
     pub status: u16,
+    /// Counts what comes over the wire, where that is decoded.
+    pub wire_bytes: Option<WireBytes>,
+    pub counted: u64,
+}
+
+impl BodyTally {
+    fn count_wire(&mut self) {
+        let Some(wire) = self.wire_bytes.as_ref().map(WireBytes::get) else { return };
+        let more = wire.saturating_sub(self.counted);
+        self.tally.received(usize::try_from(more).unwrap_or(usize::MAX));
+        self.counted = wire;
+    }
 }
 
 impl Watch for BodyTally {
     fn piece(&mut self, bytes: usize) {
-        self.tally.received(bytes);
+        match &self.wire_bytes {
+            Some(_) => self.tally.decoded(bytes),
+            None => self.tally.received(bytes),
+        }
+        self.count_wire();
     }
 
-    fn end(self, outcome: Result<(), &Error>) {
+    fn end(mut self, outcome: Result<(), &Error>) {
+        self.count_wire();
         self.tally.end(outcome.map(|()| self.status));
     }
 }
@@ -334,7 +351,7 @@ impl From<Result<u16, &Error>> for Outcome {
 
 /// The record as one line, for who has turned on `debug`.
 fn log(record: &RequestRecord) {
-    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     tracing::debug!(
         connector = &*record.connector,
         digest = &*record.digest,

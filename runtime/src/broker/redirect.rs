@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderMap, Method};
 
 use super::request::{Error, Parsed, read_url};
+use super::sealed::has_placeholders;
 use crate::vault::Vault;
 
 /// Where an answer sends a request, if anywhere.
@@ -80,7 +81,7 @@ fn drop_secrets(request: &mut Parsed, vault: &Vault) -> Result<(), Error> {
     request.credential = None;
     request.headers.remove(AUTHORIZATION);
     request.headers.remove(COOKIE);
-    let holds = |bytes: &[u8]| vault.fields_in(bytes).next().is_some();
+    let holds = |bytes: &[u8]| has_placeholders(bytes, vault);
     let sealed: Vec<_> = request
         .headers
         .iter()

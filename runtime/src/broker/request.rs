@@ -148,8 +148,10 @@ pub(super) struct Parsed {
     /// The time between two pieces of an answer.
     pub pause: Duration,
     pub credential: Option<String>,
-    /// The largest body of an answer.
+    /// The largest body of an answer that is read whole.
     pub answer_bytes: usize,
+    /// Whether the answer is to be decoded.
+    pub decodes: bool,
 }
 
 /// The key's field. Draft-ietf-httpapi-idempotency-key-header.
@@ -173,16 +175,20 @@ impl Parsed {
         let mut headers = headers(request.headers, length)?;
         add_key(&mut headers, request.idempotency_key)?;
         add_defaults(&mut headers, &method, length);
+        // A body of any length takes any time; the call's own limit ends it.
+        let (attempt, total) =
+            if upload.is_some() { (LONGEST_TOTAL, LONGEST_TOTAL) } else { (ATTEMPT, TOTAL) };
         Ok(Self {
             // A key that the guest wrote into the header itself makes the same promise.
             keyed: headers.contains_key(IDEMPOTENCY_KEY),
             attempts: request.attempts.map(|attempts| attempts.clamp(1, MOST_ATTEMPTS)),
-            attempt: request.timeout.unwrap_or(ATTEMPT).min(LONGEST_TOTAL),
-            total: request.timeout.unwrap_or(TOTAL).min(LONGEST_TOTAL),
+            attempt: request.timeout.unwrap_or(attempt).min(LONGEST_TOTAL),
+            total: request.timeout.unwrap_or(total).min(LONGEST_TOTAL),
             connect: request.connect_timeout,
             pause: request.pause_timeout.unwrap_or(PAUSE).min(LONGEST_TOTAL),
             credential: request.credential,
             answer_bytes: ANSWER_BODY,
+            decodes: false,
             upload,
             method,
             url,

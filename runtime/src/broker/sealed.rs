@@ -29,7 +29,9 @@ pub(super) fn check_address(url: &str, vault: &Vault) -> Result<(), Error> {
     Err(Error::Denied(format!(
         "the secret {key} is not sent in a host or path, which servers log; put it into a header, \
          the query or the body; where it is no secret, its field should be declared plain; where \
-         the API leaves no choice, --reveal {key} lets the connector read it"
+         the API leaves no choice, --reveal {key}, or in connector.toml: [secrets.{}] reveal = true, \
+         lets the connector read it",
+        super::policy::toml_key(key)
     )))
 }
 

@@ -12,6 +12,7 @@ mod network;
 mod oauth;
 mod proxy;
 mod rebinding;
+mod report;
 mod sealed;
 mod server;
 mod tls;
@@ -68,6 +69,8 @@ fn setup(policy: Policy, events: Events) -> Setup {
         policy,
         credentials: BTreeMap::new(),
         store: Arc::new(MemoryStore::default()),
+        network: Network::default(),
+        identities: HashMap::new(),
         traffic: Traffic::default(),
         events,
     }

@@ -32,6 +32,8 @@ pub(super) enum Command {
     Run(Run),
     Call(Call),
     Inspect(Inspect),
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     Keys(Keys),
     Workspace(Workspace),
     New(New),
@@ -124,6 +126,74 @@ pub(super) struct Inspect {
     pub json: bool,
     #[command(flatten)]
     pub rules: Rules,
+}
+
+/// Grants from a recording, and what versions of a connector ask for
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    Suggest(Suggest),
+    Diff(Diff),
+    Accept(Accept),
+}
+
+/// Print a connector.toml with the grants that a recorded run needed
+///
+/// One grant for each origin, with the methods and the paths that were seen. What was refused for want
+/// of a grant, or only reported, is in it as well: read it before you use it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm run users.wasm --report --record users.jsonl
+  aloma-wasm policy suggest users.jsonl > connector.toml")]
+pub(super) struct Suggest {
+    /// The recording: a JSON object a line; `-` reads it from standard input
+    #[arg(value_name = "RECORDING")]
+    pub recording: PathBuf,
+    /// The connector that is meant, where the recording has several
+    #[arg(long, value_name = "ID")]
+    pub connector: Option<String>,
+}
+
+/// Show what a new version asks for beyond the old one
+///
+/// Compared are the origins, the OAuth URLs and scope, the secret fields and the imported interfaces.
+/// Exit code 0 when nothing more is asked for, 1 when more is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm policy diff users-1.wasm users-2.wasm
+  aloma-wasm policy diff connector.toml users-2.wasm")]
+pub(super) struct Diff {
+    /// The old version; of a settings file, what it has accepted
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The new version
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Write into a connector.toml what its connector asks for, so that a version that asks for more does
+/// not start
+///
+/// Only the table [accepted] is replaced. Accepting grants nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm policy accept connector.toml
+  aloma-wasm policy accept connector.toml users-2.wasm")]
+pub(super) struct Accept {
+    /// The settings file
+    #[arg(value_name = "SETTINGS")]
+    pub settings: PathBuf,
+    /// The component, where it is not the one that the settings name
+    #[arg(value_name = "FILE")]
+    pub component: Option<PathBuf>,
+    /// Print the table and write nothing
+    #[arg(long)]
+    pub print: bool,
 }
 
 /// Make the key pair that opens secret configuration

@@ -5,6 +5,7 @@ mod call;
 mod inspect;
 mod keys;
 mod new;
+mod policy;
 mod run;
 mod trace;
 mod workspace;
@@ -22,12 +23,12 @@ use crate::settings::Environment;
 
 /// The program: reads the command line, does what it says, and prints what went wrong.
 ///
-/// Exit codes: 0 done, 1 it did not work (the text is on standard error), 2 the command line is not
-/// understood.
+/// Exit codes: 0 done, 1 it did not work (the text is on standard error) or a comparison found more, 2
+/// the command line is not understood.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match start(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nobody may be there to read it; the exit code says it too.
             let text = printable_lines(&format!("{error:#}"));
@@ -37,31 +38,37 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start(command: Command) -> anyhow::Result<()> {
+fn start(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Info);
-            block_on(run::run(args, environment))
+            block_on(run::run(args, environment))?;
         }
         Command::Call(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Warn);
-            block_on(call::call(args, environment))
+            block_on(call::call(args, environment))?;
         }
         Command::Inspect(args) => {
             let environment = Environment::of_process();
             log_to_stderr(None, &environment, LogLevel::Warn);
-            block_on(inspect::inspect(args, environment))
+            block_on(inspect::inspect(args, environment))?;
+        }
+        Command::Policy(command) => {
+            let environment = Environment::of_process();
+            log_to_stderr(None, &environment, LogLevel::Warn);
+            return block_on(policy::policy(command, environment));
         }
         Command::Workspace(args) => {
             let environment = Environment::of_process();
             log_to_stderr(args.log_level, &environment, LogLevel::Info);
-            block_on(workspace::workspace(args, environment))
+            block_on(workspace::workspace(args, environment))?;
         }
-        Command::Keys(args) => keys::keys(&args),
-        Command::New(args) => new(&args),
+        Command::Keys(args) => keys::keys(&args)?,
+        Command::New(args) => new(&args)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn new(args: &args::New) -> anyhow::Result<()> {
@@ -84,7 +91,7 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(work);
     // A blocking thread (a name look-up) may take its time; nobody waits for what it finds.

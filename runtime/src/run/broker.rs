@@ -1,17 +1,20 @@
 //! Makes a connector's broker out of what the operator says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 
 use super::ConnectorSettings;
-use crate::broker::{Broker, DiskStore, MemoryStore, Prepared, Setup, Store, Traffic};
+use crate::broker::{
+    Broker, ClientCertificate, DiskStore, MemoryStore, Network, Prepared, Setup, Store, Traffic,
+};
 use crate::connector::secret_fields;
 use crate::events::{Component, Events};
 use crate::manifest::Manifest;
 use crate::settings::{self, Environment};
+use crate::tls::ClientIdentity;
 
 /// What the brokers of a process share.
 #[derive(Clone, Default)]
@@ -39,10 +42,37 @@ impl ConnectorSettings {
             Some(file) => credentials.with_context(|| file.display().to_string())?,
             None => credentials?,
         };
-        let store = store(&credentials, environment)?;
         let Shared { traffic, events } = shared.clone();
-        let policy = self.policy.clone();
-        Ok(Broker::new(Setup { component, policy, credentials, store, traffic, events }))
+        Ok(Broker::new(Setup {
+            component,
+            policy: self.policy.clone(),
+            store: store(&credentials, environment)?,
+            credentials,
+            network: self.network(environment)?,
+            identities: self.identities()?,
+            traffic,
+            events,
+        }))
+    }
+
+    /// The folder that files named in the settings are found in.
+    fn folder(&self) -> &Path {
+        self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
+    fn network(&self, environment: &Environment) -> anyhow::Result<Network> {
+        let settings = self.network.clone().unwrap_or_default();
+        let variable = |name: &str| environment.get(name).map(str::to_owned);
+        settings.resolve(self.folder(), &variable)
+    }
+
+    fn identities(&self) -> anyhow::Result<HashMap<ClientCertificate, Arc<ClientIdentity>>> {
+        let mut identities = HashMap::new();
+        for files in self.policy.client_certificates() {
+            let identity = ClientIdentity::from_pem_files(&files.certificate, &files.key)?;
+            identities.insert(files.clone(), Arc::new(identity));
+        }
+        Ok(identities)
     }
 
     fn credentials(
@@ -50,7 +80,7 @@ impl ConnectorSettings {
         manifest: &Manifest,
         environment: &Environment,
     ) -> anyhow::Result<BTreeMap<String, Prepared>> {
-        let folder = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let folder = self.folder();
         let variable = |name: &str| environment.secret(name).cloned();
         let mut all = BTreeMap::new();
         for (name, credential) in &self.credentials {

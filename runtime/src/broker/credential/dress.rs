@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName};
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderValue, Uri};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
@@ -12,13 +12,6 @@ use super::super::request::{Error, Parsed};
 use super::settings::Kind;
 use super::tokens::Bearer;
 use crate::vault::Vault;
-
-/// What every kind starts from: a secret in a compressed answer would not be found.
-pub(super) fn undressed(request: &Parsed) -> Parsed {
-    let mut request = request.clone();
-    request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    request
-}
 
 pub(super) fn add_bearer(request: &mut Parsed, bearer: &Bearer) -> Result<(), Error> {
     request.headers.insert(AUTHORIZATION, bearer.header()?);

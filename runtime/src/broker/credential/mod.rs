@@ -25,7 +25,7 @@ use http::header::WWW_AUTHENTICATE;
 use tokio::time::Instant;
 
 use self::aws::{Signer, add_signature};
-use self::dress::{add_bearer, add_fixed, conflict, pair, undressed};
+use self::dress::{add_bearer, add_fixed, conflict, pair};
 use self::grant::Grant;
 use self::recipe::Recipe;
 use self::settings::{AwsKeys, Kind, OAUTH, Origins, Token};
@@ -132,11 +132,6 @@ impl Credentials {
         Ok(Some(credential.clone()))
     }
 
-    /// Whether there is one of that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
-    }
-
     /// Takes all tokens, and all values that the settings hold, out of an answer or an error. None
     /// where it holds none.
     pub fn scrub(&self, bytes: &[u8]) -> Option<Vec<u8>> {
@@ -195,7 +190,7 @@ impl Credential {
         vault: &Vault,
         until: Instant,
     ) -> Result<Dressed, Error> {
-        let mut request = undressed(request);
+        let mut request = request.clone();
         let recipe = match &self.kind {
             Kind::Token(token) => self.recipe(token, vault)?,
             Kind::Workspace => self.workspace.recipe()?,

@@ -40,7 +40,8 @@ impl Door {
         permit.may_carry("the client's secret", &request.url)?;
         tally.permitted(super::super::decision(&permit));
         let times = Times { until: request.until(scope), deadline: scope.deadline };
-        let order = Order::new(&request, &permit, None, &scope.vault, times, Reading::Whole);
+        let mut order = Order::new(&request, &permit, None, &scope.vault, times, Reading::Whole);
+        order.purpose.private_only = request.url.scheme() == "http";
         self.deliver(&order, tally).await?.whole(TOKEN_ANSWER, self.budget().hold()).await
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -17,6 +19,17 @@ pub(in crate::broker) struct Dialled {
     pub address: SocketAddr,
     /// Whether a proxy stood in between.
     pub proxied: bool,
+}
+
+/// Whether a request has used the connection before. Beside [`Dialled`] in the extensions.
+#[derive(Clone, Debug, Default)]
+pub(in crate::broker) struct Used(Arc<AtomicBool>);
+
+impl Used {
+    /// Notes a use, and gives whether it is not the first.
+    pub fn again(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// What the guard gives: a TCP connection, or a tunnel within one.
@@ -39,7 +52,7 @@ impl Wire {
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.dialled)
+        Connected::new().extra(self.dialled).extra(Used::default())
     }
 }
 

@@ -68,13 +68,8 @@ impl Policy {
 }
 
 impl Permit {
-    /// Whether secrets may travel there: over TLS, or to an origin that the operator granted as
-    /// private; and never to what is not granted.
-    pub(in crate::broker) fn carries_secrets(&self, url: &Url) -> bool {
-        self.may_carry("a secret", url).is_ok()
-    }
-
-    /// The same for something that is named: `the credential users-api`.
+    /// Whether something that is secret, named like `the credential users-api`, may travel there: over
+    /// TLS, or to an origin that the operator granted as private; and never to what is not granted.
     pub(in crate::broker) fn may_carry(&self, what: &str, url: &Url) -> Result<(), Refusal> {
         if let Some(refusal) = self.would_refuse() {
             return Err(Refusal(format!(

@@ -115,7 +115,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A TOML key.
-pub(super) fn key(text: &str) -> String {
+pub(in crate::broker) fn key(text: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let bare = !text.is_empty() && text.chars().all(is_bare);
     if bare { text.to_owned() } else { quoted(text) }

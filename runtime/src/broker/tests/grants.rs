@@ -718,7 +718,10 @@ async fn tokens_are_taken_out_of_answers() {
 async fn a_token_endpoint_is_reached_by_the_same_guard_as_everything_else() {
     for (token_url, expected) in [
         ("https://id.example/token", "id.example (10.0.0.1) is a private address"),
-        ("http://id.example/token", "the token URL must begin with https"),
+        (
+            "http://id.example/token",
+            "the client's secret is not sent to http://id.example over plain http",
+        ),
         ("https://other.example/token", "allow it with --allow https://other.example"),
     ] {
         let server = Server::start(Box::new(|_| Step::Hang)).await;
