@@ -1,10 +1,10 @@
 //! Who makes requests: the broker, or the HTTP library without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aloma_wasm::broker::{Broker, MemoryStore, Policy, Request, Scope, Setup, Traffic};
+use aloma_wasm::broker::{Broker, MemoryStore, Network, Policy, Request, Scope, Setup, Traffic};
 use aloma_wasm::events::Events;
 use anyhow::ensure;
 use bytes::Bytes;
@@ -48,6 +48,8 @@ impl Client {
             watch(&events);
         }
         let broker = Broker::new(Setup {
+            network: Network::default(),
+            identities: HashMap::new(),
             component: "bench".into(),
             policy: Policy::parse(&[], &[origin.to_owned()])?,
             credentials: BTreeMap::new(),

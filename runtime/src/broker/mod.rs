@@ -138,12 +138,12 @@ impl Broker {
         scope: &Scope,
     ) -> Result<Streamed, Error> {
         let mut tally = self.door.tally(&request, scope);
-        let outcome = self.carry_out(request, upload, Reading::Pieces, scope, &mut tally).await;
+        let outcome =
+            self.carry_out(request, upload.clone(), Reading::Pieces, scope, &mut tally).await;
         match outcome {
             Ok(answer) => {
-                let wire_bytes = answer.wire_bytes.clone();
+                let watch = BodyTally::new(tally, &answer, upload);
                 let Streamed { status, headers, body } = answer.streamed();
-                let watch = BodyTally { tally, status, wire_bytes, counted: 0 };
                 let body = Watched::new(body, watch).boxed_unsync();
                 Ok(Streamed { status, headers, body })
             }

@@ -25,6 +25,12 @@ pub struct Upload(Arc<Source>);
 struct Source {
     body: Mutex<Option<Pieces>>,
     length: Option<u64>,
+    /// Shared with what it is changed into.
+    progress: Arc<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
     is_spent: AtomicBool,
     sent: AtomicU64,
 }
@@ -35,18 +41,17 @@ impl Upload {
         body: impl Body<Data = Bytes, Error = Error> + Send + 'static,
         length: Option<u64>,
     ) -> Self {
-        Self(Arc::new(Source {
-            body: Mutex::new(Some(body.boxed_unsync())),
-            length,
-            is_spent: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
-        }))
+        Self::of(body.boxed_unsync(), length, Arc::default())
+    }
+
+    fn of(body: Pieces, length: Option<u64>, progress: Arc<Progress>) -> Self {
+        Self(Arc::new(Source { body: Mutex::new(Some(body)), length, progress }))
     }
 
     /// The same body with every piece changed on its way; its length is not known any more.
     pub(super) fn changed(&self, change: impl FnOnce(Pieces) -> Pieces) -> Self {
         let body = self.0.body.lock().take().unwrap_or_else(nothing_left);
-        Self::new(change(body), None)
+        Self::of(change(body), None, self.0.progress.clone())
     }
 
     /// The same body, which ends with an error past so many bytes.
@@ -59,12 +64,12 @@ impl Upload {
 
     /// Whether a piece of it was taken.
     pub(super) fn is_spent(&self) -> bool {
-        self.0.is_spent.load(Ordering::Relaxed)
+        self.0.progress.is_spent.load(Ordering::Relaxed)
     }
 
     /// Bytes that were taken to be sent.
     pub(super) fn sent(&self) -> u64 {
-        self.0.sent.load(Ordering::Relaxed)
+        self.0.progress.sent.load(Ordering::Relaxed)
     }
 }
 
@@ -125,13 +130,13 @@ impl Reader {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let source = &self.upload.0;
         let body = self.taken.get_or_insert_with(|| {
-            source.is_spent.store(true, Ordering::Relaxed);
+            source.progress.is_spent.store(true, Ordering::Relaxed);
             source.body.lock().take().unwrap_or_else(nothing_left)
         });
         let frame = ready!(Pin::new(body).poll_frame(context));
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
         let more = data.map_or(0, Bytes::len) as u64;
-        let sent = source.sent.fetch_add(more, Ordering::Relaxed) + more;
+        let sent = source.progress.sent.fetch_add(more, Ordering::Relaxed) + more;
         let is_over = frame.is_none();
         Poll::Ready(match source.length {
             Some(length) if sent > length => Some(Err(other_length(length))),

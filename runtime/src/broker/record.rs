@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::answer::{Watch, WireBytes};
+use super::answer::{Answer, Watch, WireBytes};
 use super::limits::{ATTEMPTS_TOLD, HOPS_TOLD, REFUSALS_TOLD, URL_BYTES};
+use super::payload::Upload;
 use super::request::{Error, Request, Scope};
 use crate::events::{
     Attempt, Component, Connection, Decision, Event, Events, Outcome, Pause, RequestRecord,
@@ -37,20 +38,34 @@ pub(super) struct Tally {
 
 /// Counts along with the body of an answer, and ends with it.
 pub(super) struct BodyTally {
-    pub tally: Tally,
-    pub status: u16,
+    tally: Tally,
+    status: u16,
     /// Counts what comes over the wire, where that is decoded.
-    pub wire_bytes: Option<WireBytes>,
-    pub counted: u64,
+    wire_bytes: Option<WireBytes>,
+    received: u64,
+    /// May still be on its way out.
+    upload: Option<Upload>,
+    sent: u64,
 }
 
 impl BodyTally {
-    fn count_wire(&mut self) {
-        let Some(wire) = self.wire_bytes.as_ref().map(WireBytes::get) else { return };
-        let more = wire.saturating_sub(self.counted);
-        self.tally.received(usize::try_from(more).unwrap_or(usize::MAX));
-        self.counted = wire;
+    pub fn new(tally: Tally, answer: &Answer, upload: Option<Upload>) -> Self {
+        let (status, wire_bytes) = (answer.status, answer.wire_bytes.clone());
+        Self { tally, status, wire_bytes, received: 0, upload, sent: 0 }
     }
+
+    fn count(&mut self) {
+        let received = self.wire_bytes.as_ref().map_or(0, WireBytes::get);
+        self.tally.received(more(&mut self.received, received));
+        let sent = self.upload.as_ref().map_or(0, Upload::sent);
+        self.tally.sent(more(&mut self.sent, sent));
+    }
+}
+
+/// How much a count has grown.
+fn more(count: &mut u64, now: u64) -> usize {
+    let more = now.saturating_sub(std::mem::replace(count, now));
+    usize::try_from(more).unwrap_or(usize::MAX)
 }
 
 impl Watch for BodyTally {
@@ -59,11 +74,11 @@ impl Watch for BodyTally {
             Some(_) => self.tally.decoded(bytes),
             None => self.tally.received(bytes),
         }
-        self.count_wire();
+        self.count();
     }
 
     fn end(mut self, outcome: Result<(), &Error>) {
-        self.count_wire();
+        self.count();
         self.tally.end(outcome.map(|()| self.status));
     }
 }

@@ -31,11 +31,8 @@ pub(super) fn next(
     let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, headers.get(LOCATION)) else {
         return Ok(Next::Stay);
     };
-    if request
-        .upload
-        .as_ref()
-        .is_some_and(|upload| upload.is_spent() && keeps_body(request, status))
-    {
+    // A body that passes through is had once.
+    if request.upload.is_some() && keeps_body(request, status) {
         return Ok(Next::Stay);
     }
     let origin = request.origin();
@@ -91,13 +88,15 @@ fn drop_secrets(request: &mut Parsed, vault: &Vault) -> Result<(), Error> {
     for name in sealed {
         request.headers.remove(name);
     }
-    if holds(&request.body) || request.upload.is_some() && !vault.is_empty() {
-        let text = format!(
-            "a redirect to {} is not followed, because the body, which would go there, may hold a \
-             secret; send it there yourself",
-            request.origin()
-        );
-        return Err(Error::Denied(text));
+    let query = request.url.query().unwrap_or_default();
+    for (what, bytes) in [("body", &*request.body), ("query", query.as_bytes())] {
+        if holds(bytes) {
+            return Err(Error::Denied(format!(
+                "a redirect to {} is not followed, because its {what} holds a secret; send it there \
+                 yourself",
+                request.origin()
+            )));
+        }
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ pub(super) struct Run {
 
 /// Call one action and print its result
 ///
-/// Needs no workspace. The result is JSON on standard output, and nothing else is; logs and errors
+/// FILE is a component or a connector.toml, as for `run`. Needs no workspace. The result is JSON on standard output, and nothing else is; logs and errors
 /// go to standard error. Exit code 1 when the action failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -516,5 +516,52 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    /// What `run` makes of a settings file and flags.
+    fn settings(file: &str, flags: &[&str]) -> ConnectorSettings {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("connector.toml");
+        std::fs::write(&path, format!("component = 'x.wasm'\n{file}")).expect("a file");
+        let name = path.to_str().expect("a path that is text");
+        let line = ["aloma-wasm", "run", name].into_iter().chain(flags.iter().copied());
+        let Command::Run(run) = Cli::try_parse_from(line).expect("a command line").command else {
+            panic!("it is `run`");
+        };
+        run.connector.settings(&run.files).expect("settings").remove(0)
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_grants_add_up() {
+        const FILE: &str = "policy = 'report'\n[limits]\nmemory-mib = 10\nconcurrency = 3\n\
+            [secrets.A]\nreveal = true\nbind = ['https://a.example']\n[[grant]]\n\
+            origin = 'https://a.example'\n";
+        let flags = [
+            ["--memory", "20"],
+            ["--call-timeout", "5"],
+            ["--allow", "https://b.example"],
+            ["--reveal", "B"],
+            ["--bind", "A=https://b.example"],
+        ];
+        let ConnectorSettings { policy, fields, limits, .. } = settings(FILE, &flags.concat());
+        assert_eq!((limits.memory >> 20, limits.concurrency), (20, 3));
+        assert_eq!(limits.call_time, Duration::from_secs(5));
+        assert_eq!(fields.revealed, ["A", "B"]);
+        assert_eq!(policy.mode(), Mode::Report);
+        let grants: Vec<_> = policy.lines().collect();
+        let expected = ["https://a.example", "https://b.example"];
+        assert_eq!(grants, expected.map(|origin| format!("origin = \"{origin}\"")));
+        let bound: Vec<_> = policy.bound().collect();
+        assert_eq!(bound, [("A", expected.map(str::to_owned).to_vec())]);
+    }
+
+    #[test]
+    fn what_nobody_says_is_the_default() {
+        let ConnectorSettings { policy, limits, .. } = settings("", &[]);
+        let default = Limits::default();
+        assert_eq!((limits.memory, limits.concurrency), (default.memory, default.concurrency));
+        assert_eq!(limits.call_time, default.call_time);
+        assert_eq!(policy.mode(), Mode::Enforce);
+        assert_eq!(settings("", &["--report"]).policy.mode(), Mode::Report);
     }
 }

@@ -1,6 +1,5 @@
 //! `aloma-wasm call`
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

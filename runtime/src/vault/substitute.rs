@@ -58,9 +58,10 @@ impl Finder {
     /// Where the bytes end in what may be the beginning of a placeholder.
     pub fn begun(&self, bytes: &[u8]) -> usize {
         let longest = self.fields.iter().map(|(text, _)| text.len()).max().unwrap_or_default();
-        // What belongs to a whole one begins no other.
-        let whole = self.find(bytes).last().map_or(0, |(place, _)| place.end);
-        let first = (bytes.len() + 1).saturating_sub(longest.max(1)).max(whole);
+        let first = (bytes.len() + 1).saturating_sub(longest.max(1));
+        // The last byte of a whole placeholder is not the first of another.
+        let settled = self.find(bytes).last().map_or(0, |(place, _)| place.end);
+        let first = first.max(settled);
         let may_begin =
             |from: &usize| self.fields.iter().any(|(text, _)| begins(text, &bytes[*from..]));
         (first..bytes.len()).find(may_begin).unwrap_or(bytes.len())

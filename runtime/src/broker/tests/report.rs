@@ -18,7 +18,7 @@ async fn reporting(allow: &[&str]) -> (Broker, Arc<Network>) {
     let network = Arc::new(Network::to(&server, NAMES));
     let allow: Vec<_> = allow.iter().map(|&origin| origin.to_owned()).collect();
     let policy = Policy::parse(&allow, &[]).expect("grants").in_mode(Mode::Report);
-    let broker = Broker::with_resolver("test".into(), policy, Events::default(), network.clone());
+    let broker = Broker::with_resolver(setup(policy, Events::default()), network.clone());
     (broker, network)
 }
 
