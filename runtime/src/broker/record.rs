@@ -268,7 +268,8 @@ impl Watched {
             connector: teller.component.connector.clone(),
             digest: teller.component.digest.clone(),
             call: scope.call.clone(),
-            method: vault.scrub(shown_method(&request.method)),
+            // Before it is cut, which could leave half a secret.
+            method: shown_method(&vault.scrub(request.method.clone())),
             url: told(url.as_ref().map(shown)).unwrap_or_else(|| "(no URL)".into()),
             origin: told(url.as_ref().map(origin)).unwrap_or_default(),
             decision: None,
