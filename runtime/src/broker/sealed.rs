@@ -69,11 +69,23 @@ fn filled_upload(
     policy: &Policy,
     vault: &Arc<Vault>,
 ) -> Upload {
-    let refusal = |key: &str| policy.may_carry(key, &request.url, permit).err();
-    let refused = |key: &str| Some((key.to_owned(), refusal(key)?.into()));
+    let length = upload.length();
+    let refusal = |key: &str| {
+        let refusal = policy.may_carry(key, &request.url, permit).err().map(Error::from);
+        refusal.or_else(|| length.map(|length| does_not_fit(key, length)))
+    };
+    let refused = |key: &str| Some((key.to_owned(), refusal(key)?));
     let refused: BTreeMap<String, Error> = vault.keys().filter_map(refused).collect();
     let stream = vault.fill_stream(spelling(&request.headers), u64::MAX);
     upload.changed(|pieces| Filling::new(pieces, stream, refused).boxed_unsync())
+}
+
+/// The secret would change the length that the guest has said, on which some servers insist.
+fn does_not_fit(key: &str, length: u64) -> Error {
+    Error::InvalidRequest(format!(
+        "the secret {key} cannot be put into a body that is sent while it is made and whose length \
+         was said to be {length}; leave content-length out, or send a body of less than 64 kB at once"
+    ))
 }
 
 /// Whether a header's value, a query or a body holds placeholders: what must not go on to another
