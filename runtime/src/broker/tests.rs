@@ -5,6 +5,7 @@
 mod credentials;
 mod decode;
 mod destinations;
+mod documented;
 mod faults;
 mod grants;
 mod guard;

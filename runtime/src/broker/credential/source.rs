@@ -47,7 +47,8 @@ impl Source {
             Self::Field(key) => return Ok(Value::Field(key.clone())),
             Self::Text(text) => text.clone(),
             Self::Env(name) => {
-                env(name).ok_or_else(|| format!("the variable {name} is not set; set it"))?
+                let text = "is not set; set it in the environment or in .env";
+                env(name).ok_or_else(|| format!("the variable {name} {text}"))?
             }
             Self::File(path) => read(&base.join(path))?,
         };
