@@ -5,12 +5,11 @@
 // The first line of output is JSON: `issuer` and `api`, the two origins. Ends with its standard
 // input, so that it never outlives the test that started it.
 
-import './old-node.mjs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 
-const { serveApi } = await import('./api.mjs');
-const { makeProvider } = await import('./provider.mjs');
+import { serveApi } from './api.mjs';
+import { makeProvider } from './provider.mjs';
 
 const { values } = parseArgs({ options: { 'token-seconds': { type: 'string', default: '3600' } } });
 

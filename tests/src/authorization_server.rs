@@ -39,7 +39,7 @@ impl AuthorizationServer {
         let folder = PathBuf::from(PROJECT).join("tests/authorization-server");
         if !has_node().await || !folder.join("node_modules/oidc-provider").exists() {
             eprintln!(
-                "skipped: there is no authorization server; install Node.js 18.20 or later, and \
+                "skipped: there is no authorization server; install Node.js 20.19 or later, and \
                  its packages with `npm ci --prefix tests/authorization-server`"
             );
             return None;
@@ -167,9 +167,11 @@ impl AuthorizationServer {
     }
 }
 
+/// Whether there is a Node.js that has what oidc-provider uses.
 async fn has_node() -> bool {
     let mut asked = Command::new("node");
-    asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    asked.args(["-e", "process.exit(URL.parse ? 0 : 1)"]);
+    asked.stdout(Stdio::null()).stderr(Stdio::null());
     asked.status().await.is_ok_and(|status| status.success())
 }
 

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod authorization_server;
+pub mod aws;
 pub mod broken_api;
 pub mod cli;
 pub mod gate;
