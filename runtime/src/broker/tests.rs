@@ -13,6 +13,7 @@ mod oauth;
 mod proxy;
 mod rebinding;
 mod report;
+mod review;
 mod sealed;
 mod server;
 mod tls;
