@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of a URL. Servers refuse longer ones (8 kB is common); twice that is no one's need.
 pub const URL_BYTES: usize = 16 * 1024;
 
+/// Characters of a method. The longest that is registered has 17.
+pub(super) const METHOD: usize = 32;
+
 /// Characters of a name: what DNS can hold (RFC 1035).
 pub(super) const NAME: usize = 253;
 

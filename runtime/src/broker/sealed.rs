@@ -55,27 +55,38 @@ pub(super) fn fill_in(
     request.headers = headers.unwrap_or_else(|| std::mem::take(&mut request.headers));
     request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
     request.body = body.unwrap_or_else(|| std::mem::take(&mut request.body));
-    let upload = request.upload.take();
-    request.upload = upload.map(|upload| filled_upload(&upload, request, permit, policy, vault));
-    // What a body in pieces holds is not known yet.
-    Ok(is_filled || request.upload.is_some())
+    let Some(upload) = request.upload.take() else { return Ok(is_filled) };
+    let refused = refused(request, &upload, permit, policy, vault);
+    // What a body in pieces holds is not known yet, unless nothing may go there.
+    let may_hold = refused.len() < vault.keys().count();
+    request.upload = Some(filled_upload(&upload, request, refused, vault));
+    Ok(is_filled || may_hold)
 }
 
-/// The same body with its secrets. What may go is decided now, once for all of its pieces.
-fn filled_upload(
-    upload: &Upload,
+/// The fields whose secrets may not go there, and why.
+fn refused(
     request: &Parsed,
+    upload: &Upload,
     permit: &Permit,
     policy: &Policy,
-    vault: &Arc<Vault>,
-) -> Upload {
+    vault: &Vault,
+) -> BTreeMap<String, Error> {
     let length = upload.length();
     let refusal = |key: &str| {
         let refusal = policy.may_carry(key, &request.url, permit).err().map(Error::from);
         refusal.or_else(|| length.map(|length| does_not_fit(key, length)))
     };
     let refused = |key: &str| Some((key.to_owned(), refusal(key)?));
-    let refused: BTreeMap<String, Error> = vault.keys().filter_map(refused).collect();
+    vault.keys().filter_map(refused).collect()
+}
+
+/// The same body with its secrets. What may go is decided now, once for all of its pieces.
+fn filled_upload(
+    upload: &Upload,
+    request: &Parsed,
+    refused: BTreeMap<String, Error>,
+    vault: &Arc<Vault>,
+) -> Upload {
     let stream = vault.fill_stream(spelling(&request.headers), u64::MAX);
     upload.changed(|pieces| Filling::new(pieces, stream, refused).boxed_unsync())
 }

@@ -14,6 +14,7 @@ mod oauth;
 mod proxy;
 mod rebinding;
 mod report;
+mod review;
 mod sealed;
 mod server;
 mod tls;

@@ -129,8 +129,7 @@ impl Grant {
 
     /// Says once for each token that the API wants more of it.
     pub fn lacks_scope(&self, refused: &Bearer) {
-        let state = self.state.lock();
-        if state.tokens.as_ref().is_some_and(|tokens| refused.is(tokens)) {
+        if self.state.lock().is_news_of(refused) {
             tracing::warn!(
                 connector = &*self.name.connector,
                 credential = &*self.name.credential,

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub spent: Option<Bearer>,
     /// When a token was last renewed because it was refused, and for how long not again.
     pub forced: Option<(Instant, Duration)>,
+    /// The access token of which it was told that the API wants more of it.
+    pub too_narrow: Option<Bearer>,
     /// A call wanted a token, and there was none.
     pub missed: bool,
     /// Why the tokens are not saved.
@@ -101,6 +103,16 @@ impl State {
         is_cooling.then(|| failure.error.clone())
     }
 
+    /// Whether it was not told before that the API wants more of this token, which is in use.
+    pub fn is_news_of(&mut self, narrow: &Bearer) -> bool {
+        let is_ours = self.tokens.as_ref().is_some_and(|tokens| narrow.is(tokens));
+        let is_told = self.too_narrow.as_ref().is_some_and(|told| told.is_same(narrow));
+        if is_ours {
+            self.too_narrow = Some(narrow.clone());
+        }
+        is_ours && !is_told
+    }
+
     /// Whether a token that was refused is not renewed: it cannot be, or it is new, or the last one
     /// that was renewed for the same reason did not help either.
     pub fn is_as_new_as_it_gets(&self, recipe: &Recipe, now: Instant) -> bool {
@@ -164,4 +176,23 @@ pub(super) fn same(one: &Option<Tokens>, other: &Option<Tokens>) -> bool {
 pub(super) fn same_access(one: Option<&Tokens>, other: Option<&Tokens>) -> bool {
     let access = |tokens: Option<&Tokens>| tokens.map(|one| one.access.expose_secret().to_owned());
     access(one) == access(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_that_is_too_small_is_told_once_for_each_token() {
+        let tokens = |text: &str| Tokens::new(text.into(), None, None);
+        let (one, two) = (tokens("token-1"), tokens("token-2"));
+        let mut state = State::default();
+        assert!(!state.is_news_of(&one.bearer()), "it is not in use");
+        state.replace(one.clone());
+        assert!(state.is_news_of(&one.bearer()));
+        assert!(!state.is_news_of(&one.bearer()));
+        state.replace(two.clone());
+        assert!(!state.is_news_of(&one.bearer()), "it is not in use any more");
+        assert!(state.is_news_of(&two.bearer()));
+    }
 }
