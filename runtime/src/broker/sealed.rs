@@ -14,12 +14,13 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 
 use super::answer::{Answer, AnswerBody};
+use super::credential::Credentials;
 use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
 use super::payload::Upload;
 use super::policy::{Permit, Policy};
 use super::request::{Error, Parsed};
 use super::sealed_body::{Filling, Scrubbing};
-use crate::vault::{Filled, ScrubStream, Scrubber, Spelling, Vault};
+use crate::vault::{Filled, Spelling, Vault};
 
 /// Refuses a URL with a placeholder before its query. Looked at before the URL is read: a field that
 /// holds a whole URL leaves none that could be.
@@ -236,26 +237,30 @@ fn is_identity(value: &HeaderValue) -> bool {
     value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity")
 }
 
-/// Takes secrets out of an answer's header and body, whether it is whole or still comes.
-pub(super) fn scrub_all(answer: &mut Answer, scrubbers: &[Arc<Scrubber>]) {
-    let scrubbers: Vec<_> = scrubbers.iter().filter(|one| !one.is_empty()).cloned().collect();
-    let Some((first, others)) = scrubbers.split_first() else { return };
+/// Takes secrets out of an answer's header and body, whether it is whole or still comes. Tokens that
+/// are renewed while it comes are taken out, too.
+pub(super) fn scrub_all(answer: &mut Answer, vault: &Vault, credentials: &Credentials) {
+    let mut scrubbers = credentials.scrubbers();
+    scrubbers.insert(0, vault.answers());
+    scrubbers.retain(|one| !one.is_empty());
     scrub(answer, |bytes| {
         scrubbers.iter().fold(None, |clean: Option<Vec<u8>>, scrubber| {
             scrubber.scrub(clean.as_deref().unwrap_or(bytes)).or(clean)
         })
     });
+    let later = credentials.have_tokens().then(|| credentials.clone());
+    if scrubbers.is_empty() && later.is_none() {
+        return;
+    }
     let AnswerBody::Pieces(body) = &mut answer.body else { return };
     if body.is_end_stream() {
         return;
     }
     // How long it will be is not known before it has come.
     answer.headers.remove(CONTENT_LENGTH);
-    let stream = ScrubStream::new(first.clone());
-    let stream = others.iter().cloned().fold(stream, ScrubStream::then);
     let nothing = Full::default().map_err(|never: Infallible| match never {}).boxed_unsync();
     let pieces = std::mem::replace(body, nothing);
-    *body = Scrubbing::new(pieces, stream).boxed_unsync();
+    *body = Scrubbing::new(pieces, scrubbers, later).boxed_unsync();
 }
 
 /// Takes secrets out of an answer's header, and out of its body where it is whole.

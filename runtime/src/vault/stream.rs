@@ -11,6 +11,7 @@ use super::search::Cursor;
 ///
 /// Only what may be the beginning of a secret is held back, so that an event whose end cannot be one
 /// is not late. It is never more than the longest spelling of the longest secret.
+#[derive(Default)]
 pub struct ScrubStream {
     stages: Vec<Stage>,
 }
@@ -32,9 +33,14 @@ impl ScrubStream {
 
     /// And then what this one looks for.
     pub(crate) fn then(mut self, scrubber: Arc<Scrubber>) -> Self {
+        self.add(scrubber);
+        self
+    }
+
+    /// From here on, looks for this one's as well.
+    pub(crate) fn add(&mut self, scrubber: Arc<Scrubber>) {
         let passes = 0..scrubber.passes().len();
         self.stages.extend(passes.map(|pass| Stage::new(scrubber.clone(), pass)));
-        self
     }
 
     /// A text that is whole, without what this takes out: the header of the same answer. None where

@@ -1,10 +1,78 @@
-//! Small promises at the edges.
+//! What was found by looking again.
+
+use std::path::Path;
+use std::time::SystemTime;
 
 use http_body_util::BodyExt as _;
 
+use super::credentials::prepared;
 use super::network::Network;
 use super::*;
+use crate::broker::credential::{Credentials, Tools};
 use crate::vault::Placeholders;
+
+fn tables(text: &str) -> Policy {
+    #[derive(serde::Deserialize)]
+    struct File {
+        grant: Vec<GrantTable>,
+    }
+    let file: File = toml::from_str(text).expect("grants");
+    Policy::default().with_tables(&file.grant, Path::new(""))
+}
+
+/// A server under these grants, in which `PORT` stands for its port.
+async fn under(
+    grants: &str,
+    credentials: &str,
+    behaviour: impl Fn(&Seen) -> Step + Send + Sync + 'static,
+) -> Scene {
+    let mut scene = Scene::new(behaviour).await;
+    let port = scene.server.port;
+    let policy = tables(&grants.replace("PORT", &port.to_string()));
+    let broker =
+        Broker::with_resolver(setup(policy, Events::default()), Arc::new(Names::default()));
+    scene.broker = broker;
+    let tools = Tools {
+        sender: scene.broker.door.clone(),
+        store: Arc::new(MemoryStore::default()),
+        clock: Arc::new(SystemTime::now),
+    };
+    let prepared = prepared(credentials, port);
+    scene.broker.credentials = Credentials::new("test".into(), prepared, tools);
+    scene
+}
+
+fn scope(seconds: u64) -> Scope {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    Scope { call: None, deadline, vault: Arc::default() }
+}
+
+const CLIENT: &str = r#"
+[api]
+type = "client-credentials"
+token-url = "http://127.0.0.1:PORT/token"
+client-id = "id"
+client-secret = "the-client-secret"
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_later_token_is_scrubbed_from_an_answer_that_is_still_coming() {
+    let grants = "[[grant]]\norigin = 'http://127.0.0.1:PORT'\nprivate = true";
+    let tokens = AtomicUsize::new(0);
+    let scene = under(grants, CLIENT, move |seen| {
+        if seen.head.starts_with("POST /token ") {
+            let number = tokens.fetch_add(1, Ordering::SeqCst);
+            return answer(200, "", &format!("{{\"access_token\":\"the-token-{number}\"}}"));
+        }
+        answer(200, "", "it will be the-token-0, see")
+    })
+    .await;
+    // No token yet, so there is nothing to look for.
+    let open = scene.broker.open(scene.request("GET"), None, &scope(600)).await.expect("answer");
+    scene.send_as("api").await.expect("an answer");
+    let body = open.body.collect().await.expect("a body").to_bytes();
+    assert!(!String::from_utf8_lossy(&body).contains("the-token-0"), "{body:?}");
+}
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_without_secrets_goes_over_plain_http_too() {
@@ -22,8 +90,7 @@ async fn an_upload_without_secrets_goes_over_plain_http_too() {
         url: "http://public.example/".into(),
         ..Request::default()
     };
-    let deadline = Instant::now() + Duration::from_secs(600);
-    let scope = Scope { call: None, deadline, vault };
+    let scope = Scope { vault, ..scope(600) };
     let outcome = broker.open(request, Some(upload), &scope).await;
     assert_eq!(outcome.map(|answer| answer.status), Ok(200));
 }
