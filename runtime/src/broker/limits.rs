@@ -148,6 +148,10 @@ pub(super) const UNFINISHED: Duration = Duration::from_secs(60 * 60);
 /// Token requests that fail one after the other before health tells it: more than a minute.
 pub(super) const TOKEN_FAILURES: u32 = 5;
 
+/// Tokens that are scrubbed from answers after others came in their place: those of a long call, each
+/// refused after a short time.
+pub(super) const TOKENS_SCRUBBED: usize = 8;
+
 /// How often a call waits for a token of settings that change meanwhile.
 pub(super) const TOKEN_TURNS: usize = 3;
 

@@ -127,11 +127,6 @@ impl Vault {
         self.answers.clone()
     }
 
-    /// Takes the secrets that the guest does not know out of an answer that comes in pieces.
-    pub fn answer_stream(&self) -> ScrubStream {
-        ScrubStream::new(self.answers.clone())
-    }
-
     /// Takes all secrets out of a text that leaves the connector: a log line, a failure, a result.
     pub fn scrub(&self, text: String) -> String {
         self.everything.scrub_text(text)

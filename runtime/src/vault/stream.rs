@@ -26,12 +26,7 @@ struct Stage {
 }
 
 impl ScrubStream {
-    /// Takes out what this one looks for.
-    pub(crate) fn new(scrubber: Arc<Scrubber>) -> Self {
-        Self { stages: Vec::new() }.then(scrubber)
-    }
-
-    /// And then what this one looks for.
+    /// Takes out what this one looks for, after what others look for.
     pub(crate) fn then(mut self, scrubber: Arc<Scrubber>) -> Self {
         self.add(scrubber);
         self
@@ -186,7 +181,7 @@ mod tests {
             let text = text(&mut random, &spellings);
             let once = first.scrub(&text).unwrap_or_else(|| text.clone());
             let whole = second.scrub(&once).unwrap_or(once);
-            let stream = || ScrubStream::new(first.clone()).then(second.clone());
+            let stream = || ScrubStream::default().then(first.clone()).then(second.clone());
             let shown = String::from_utf8_lossy(&text);
             assert_eq!(streamed(stream(), text.chunks(1)), whole, "{round}: {shown}");
             let mut pieces = Vec::new();
@@ -216,7 +211,7 @@ mod tests {
             ("data: other-one ", "data: <2> "),
         ] {
             let values = [("the-secret", "<1>"), ("other-one", "<2>"), ("other-one-too", "<3>")];
-            let mut stream = ScrubStream::new(scrubber(&values));
+            let mut stream = ScrubStream::default().then(scrubber(&values));
             assert_eq!(stream.push(Bytes::from_static(piece.as_bytes())), told, "{piece}");
         }
     }
@@ -224,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_held_back_has_an_end() {
         let value = "ab".repeat(400);
-        let mut stream = ScrubStream::new(scrubber(&[(&value, "<1>")]));
+        let mut stream = ScrubStream::default().then(scrubber(&[(&value, "<1>")]));
         let longest = spelling::codes(&value).iter().map(String::len).max().expect("codes");
         let mut held = 0;
         for piece in ["ab".repeat(300), "\n".into(), " ".repeat(5000), "6162\n".repeat(350)] {
@@ -237,10 +232,13 @@ mod tests {
 
     #[test]
     fn a_piece_without_a_secret_is_not_copied() {
-        let mut stream = ScrubStream::new(scrubber(&[("the-secret", "<1>")]));
+        let mut stream = ScrubStream::default().then(scrubber(&[("the-secret", "<1>")]));
         let piece = Bytes::from_static(b"nothing in here");
         assert_eq!(stream.push(piece.clone()).as_ptr(), piece.as_ptr());
-        assert_eq!(ScrubStream::new(Arc::default()).push(piece.clone()).as_ptr(), piece.as_ptr());
+        assert_eq!(
+            ScrubStream::default().then(Arc::default()).push(piece.clone()).as_ptr(),
+            piece.as_ptr()
+        );
     }
 
     #[test]
@@ -248,6 +246,6 @@ mod tests {
         let (text, values) = ("secret".repeat(1 << 16), [("secret", &*"p".repeat(45))]);
         let whole = scrubber(&values).scrub(text.as_bytes()).expect("secrets");
         let pieces = text.as_bytes().chunks(1000);
-        assert_eq!(streamed(ScrubStream::new(scrubber(&values)), pieces), whole);
+        assert_eq!(streamed(ScrubStream::default().then(scrubber(&values)), pieces), whole);
     }
 }

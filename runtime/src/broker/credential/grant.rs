@@ -143,7 +143,7 @@ impl Grant {
     pub fn scrubbers(&self) -> impl Iterator<Item = Arc<Scrubber>> {
         let state = self.state.lock();
         let current = state.tokens.as_ref().map(|tokens| tokens.scrubber.clone());
-        [current, state.previous.clone()].into_iter().flatten()
+        current.into_iter().chain(state.previous.clone())
     }
 
     /// What is wrong with the grant, for the connector's health.

@@ -169,9 +169,11 @@ impl Grant {
     ) -> Bearer {
         let state = &mut *self.state.lock();
         if !state.is_of(recipe) {
+            state.pass_on(&new);
             return new.bearer();
         }
         if !same_access(state.tokens.as_ref(), held) {
+            state.pass_on(&new);
             return state.tokens.as_ref().map_or_else(|| new.bearer(), Tokens::bearer);
         }
         if is_forced && new.asked.is_some() {

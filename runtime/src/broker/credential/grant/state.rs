@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::super::super::limits::{
-    DEAD_PAUSE, LONGEST_DEAD_PAUSE, LONGEST_REFRESH_PAUSE, REFRESH_PAUSE,
+    DEAD_PAUSE, LONGEST_DEAD_PAUSE, LONGEST_REFRESH_PAUSE, REFRESH_PAUSE, TOKENS_SCRUBBED,
 };
 use super::super::super::request::Error;
 use super::super::endpoint::TokenError;
@@ -21,7 +21,7 @@ pub(super) struct State {
     pub recipe: Option<Arc<Recipe>>,
     pub tokens: Option<Tokens>,
     /// Finds the tokens that were in use before. Requests that carry them may be under way.
-    pub previous: Option<Arc<Scrubber>>,
+    pub previous: Vec<Arc<Scrubber>>,
     /// The tokens that the configuration gave last.
     pub configured: Option<Tokens>,
     /// The access token that the store held last, as far as is known.
@@ -159,9 +159,15 @@ impl State {
     }
 
     /// What finds the tokens of now, once there are others.
-    pub fn previous(&self) -> Option<Arc<Scrubber>> {
-        let current = self.tokens.as_ref().map(|tokens| tokens.scrubber.clone());
-        current.or_else(|| self.previous.clone())
+    pub fn previous(&self) -> Vec<Arc<Scrubber>> {
+        let current = self.tokens.iter().map(|tokens| &tokens.scrubber);
+        current.chain(&self.previous).take(TOKENS_SCRUBBED).cloned().collect()
+    }
+
+    /// Has tokens scrubbed that are sent and not kept.
+    pub fn pass_on(&mut self, tokens: &Tokens) {
+        self.previous.insert(0, tokens.scrubber.clone());
+        self.previous.truncate(TOKENS_SCRUBBED);
     }
 }
 
@@ -194,5 +200,22 @@ mod tests {
         state.replace(two.clone());
         assert!(!state.is_news_of(&one.bearer()), "it is not in use any more");
         assert!(state.is_news_of(&two.bearer()));
+    }
+
+    #[test]
+    fn tokens_are_scrubbed_for_a_while_after_others_came() {
+        let mut state = State::default();
+        for number in 0..TOKENS_SCRUBBED + 3 {
+            state.replace(Tokens::new(format!("the-token-{number:03}").into(), None, None));
+        }
+        let is_found = |number: usize| {
+            let text = format!("the-token-{number:03}");
+            state.previous.iter().any(|one| one.scrub(text.as_bytes()).is_some())
+        };
+        let found: Vec<_> = (0..TOKENS_SCRUBBED + 2).map(is_found).collect();
+        assert_eq!(found, [&[false; 2][..], &[true; TOKENS_SCRUBBED][..]].concat());
+        state.pass_on(&Tokens::new("the-token-sent".into(), None, None));
+        assert!(state.previous[0].scrub(b"the-token-sent").is_some());
+        assert_eq!(state.previous.len(), TOKENS_SCRUBBED);
     }
 }
