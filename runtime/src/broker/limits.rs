@@ -220,6 +220,10 @@ pub(super) const BREAKERS: usize = 256;
 /// How long an idle connection is kept. Servers commonly close theirs after 60 to 75 seconds.
 pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(50);
 
+/// Connections of one connector, past which the idle ones are closed. Under a wildcard a guest can make
+/// up origins without end, and a process commonly has 1024 files.
+pub(super) const CONNECTIONS: usize = 256;
+
 /// Idle connections kept for one origin.
 pub(super) const IDLE_PER_ORIGIN: usize = 32;
 

@@ -9,6 +9,7 @@ use super::credentials::prepared;
 use super::network::Network;
 use super::*;
 use crate::broker::credential::{Credentials, Tools};
+use crate::broker::limits::CONNECTIONS;
 use crate::vault::Placeholders;
 
 fn tables(text: &str) -> Policy {
@@ -102,4 +103,23 @@ async fn a_method_is_as_long_as_methods_are() {
     let error = scene.send(request).await.expect_err("no method");
     assert!(matches!(error, Error::InvalidRequest(_)), "{error:.100}");
     assert_eq!(scene.server.reads(), 0);
+}
+
+#[tokio::test]
+async fn origins_without_end_are_not_as_many_connections() {
+    let server = Server::start(Box::new(|_| answer(200, "", "ok"))).await;
+    let name = |number: usize| format!("x{number}.many.example");
+    let names: BTreeMap<_, _> =
+        (0..CONNECTIONS * 2).map(|number| (name(number), vec![[8, 8, 8, 8].into()])).collect();
+    let network = Arc::new(Network { names, ..Network::to(&server, &[]) });
+    let policy = Policy::parse(&["http://*.many.example".into()], &[]).expect("grants");
+    let broker = Broker::with_resolver(setup(policy, Events::default()), network);
+    for number in 0..CONNECTIONS * 2 {
+        let url = format!("http://{}/", name(number));
+        let request = Request { method: "GET".into(), url, ..Request::default() };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let scope = Scope { call: None, deadline, vault: Arc::default() };
+        assert_eq!(status(&broker.send(request, &scope).await), 200);
+        assert!(broker.door.connections() <= CONNECTIONS + IN_FLIGHT, "{number}");
+    }
 }
