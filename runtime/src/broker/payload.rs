@@ -55,11 +55,16 @@ impl Upload {
     }
 
     /// The same body, which ends with an error past so many bytes.
-    pub(super) fn limited(&self, most: u64, text: String) -> Self {
+    pub(super) fn limited(&self, most: u64, error: Error) -> Self {
         if self.0.length.is_none_or(|length| length > most) {
-            return self.changed(|pieces| Capped::new(pieces, most, text).boxed_unsync());
+            return self.changed(|pieces| Capped::new(pieces, most, error).boxed_unsync());
         }
         self.clone()
+    }
+
+    /// How long it is, where that is known beforehand.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.0.length
     }
 
     /// Whether a piece of it was taken.
