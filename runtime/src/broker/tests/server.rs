@@ -160,7 +160,7 @@ fn without_chunks(mut body: &str) -> String {
     while let Some((length, rest)) = body.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).expect("a length");
         whole.push_str(&rest[..length]);
-        body = &rest[length..].trim_start_matches("\r\n");
+        body = rest[length..].trim_start_matches("\r\n");
     }
     whole
 }
