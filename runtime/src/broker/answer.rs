@@ -10,11 +10,13 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::held::Held;
 use super::payload::Pieces;
 use super::request::{Error, Response};
+use super::traffic::Place;
 
 /// An answer on its way through the broker.
 pub(super) struct Answer {
@@ -23,6 +25,32 @@ pub(super) struct Answer {
     pub body: AnswerBody,
     /// Bytes of the body as they came over the wire, where it was decoded.
     pub wire_bytes: Option<WireBytes>,
+    /// Kept by a body that is still on its way.
+    pub place: Option<KeptPlace>,
+}
+
+/// A place among the requests on the wire, which is kept until the body is over or it is let go.
+#[derive(Clone)]
+pub(super) struct KeptPlace(Arc<Mutex<Option<Place>>>);
+
+impl KeptPlace {
+    pub fn new(place: Place) -> Self {
+        Self(Arc::new(Mutex::new(Some(place))))
+    }
+
+    pub fn let_go(&self) {
+        let place = self.0.lock().take();
+        // It goes to whoever is next, without the lock.
+        drop(place);
+    }
+}
+
+impl Watch for KeptPlace {
+    fn piece(&mut self, _: usize) {}
+
+    fn end(self, _: Result<(), &Error>) {
+        self.let_go();
+    }
 }
 
 /// Counts along with a body.
@@ -46,6 +74,16 @@ impl Watch for WireBytes {
 pub(super) enum AnswerBody {
     Whole(Bytes, Held),
     Pieces(Pieces),
+}
+
+impl AnswerBody {
+    /// Whether it is certain that nothing comes: of HEAD, and with 204 and 304.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Whole(body, _) => body.is_empty(),
+            Self::Pieces(body) => body.size_hint().exact() == Some(0),
+        }
+    }
 }
 
 /// One answer whose body is still on its way.
@@ -140,12 +178,12 @@ pub(super) async fn collect(
 pub(super) struct Capped<B> {
     body: B,
     left: u64,
-    text: String,
+    error: Error,
 }
 
 impl<B> Capped<B> {
-    pub fn new(body: B, most: u64, text: String) -> Self {
-        Self { body, left: most, text }
+    pub fn new(body: B, most: u64, error: Error) -> Self {
+        Self { body, left: most, error }
     }
 }
 
@@ -164,7 +202,7 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Capped<B> {
                 self.left = left;
                 Poll::Ready(frame)
             }
-            None => Poll::Ready(Some(Err(Error::Limit(self.text.clone())))),
+            None => Poll::Ready(Some(Err(self.error.clone()))),
         }
     }
 

@@ -41,8 +41,9 @@ pub(super) fn ask(headers: &mut HeaderMap, method: &Method) -> bool {
 }
 
 /// The body of an answer, decoded where it has codings that we know. Its length and codings then
-/// leave the header, and it ends with [`Error::Limit`] past `limit` bytes, or past twice as many
-/// compressed ones. Other codings, and bodies without one, stay as they are. `origin` is for the texts of errors.
+/// leave the header, and it ends with [`Error::AnswerSize`] past `limit` bytes, or past twice as many
+/// compressed ones. Other codings, and bodies without one, stay as they are. `origin` is for the texts
+/// of errors.
 ///
 /// # Errors
 /// More codings than anyone means.
@@ -317,7 +318,7 @@ impl Decoding {
             let limit = self.limit;
             let text =
                 format!("the body of the answer of {origin} is over {limit} bytes, unpacked");
-            return Error::Limit(text);
+            return Error::AnswerSize(text);
         }
         error.downcast().unwrap_or_else(|error| {
             Error::Interrupted(format!(

@@ -13,11 +13,11 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{
-    Answer, AnswerBody, Capped, Reading, Timed, Unread, Watch, Watched, WireBytes, collect,
+    Answer, AnswerBody, Capped, KeptPlace, Reading, Timed, Unread, Watched, WireBytes, collect,
 };
 use super::backoff::Pauses;
 use super::credential::Dressed;
-use super::decode;
+use super::decode::{self, Decoded};
 use super::dial::{Dialled, Used};
 use super::failure::{
     Failure, broken, not_connected, out_of_time, timed_out, too_large, unsent_or_broken,
@@ -74,20 +74,18 @@ impl Door {
         let (mut attempt, mut is_renewed, mut may_be_done_before) = (1, false, false);
         self.traffic.repeats.request();
         loop {
-            let dressed = dress(order, tally).await?;
+            let told = |error| told(error, may_be_done_before);
+            let dressed = dress(order, tally).await.map_err(told)?;
             let request = dressed.as_ref().map_or(order.request, |dressed| &dressed.request);
             let outcome = self.attempt(request, order, tally).await;
             // Once: a second refusal is the answer.
-            let head = outcome.as_ref().ok().map(|answer| (answer.status, &answer.headers));
-            if !is_renewed && is_renewable(order, dressed.as_ref(), head).await? {
+            let head = outcome.as_ref().ok().map(Head::of);
+            if !is_renewed && is_renewable(order, dressed.as_ref(), head).await.map_err(told)? {
                 is_renewed = true;
                 continue;
             }
             let Some(pause) = self.pause(order, attempt, &outcome, &mut pauses, tally) else {
-                return outcome.map_err(|Failure { error, .. }| match may_be_done_before {
-                    true => after_one_that_may_be_done(error),
-                    false => error,
-                });
+                return outcome.map_err(|failure| told(failure.error));
             };
             may_be_done_before |= may_be_done(fate(&outcome));
             tally.waits(pause, why(&outcome));
@@ -179,7 +177,7 @@ impl Door {
                         tally.end_attempt(Ok(answer.status));
                     }
                     // Ends with the body.
-                    AnswerBody::Pieces(_) => tally.answering(answer.status),
+                    AnswerBody::Pieces(_) => tally.attempt_answered(answer.status),
                 }
             }
             Err(failure) => tally.end_attempt(Err(&failure.error)),
@@ -197,14 +195,14 @@ impl Door {
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = request.uri.clone();
         *message.headers_mut() = request.headers.clone();
-        let mut connection = capture_connection(&mut message);
+        let mut dial = Dial { connection: capture_connection(&mut message), tally };
         let client = self.pools.client(&order.purpose).map_err(Failure::last)?;
         let answer = tokio::select! {
             biased;
             answer = client.request(message) => answer,
-            failure = not_connected_in_time(request, &mut connection) => return Err(failure),
+            failure = not_connected_in_time(request, &mut dial.connection) => return Err(failure),
         };
-        dialled(&connection, tally);
+        drop(dial);
         match answer {
             Ok(answer) => self.read(answer, request, order, place).await,
             Err(error) => Err(unsent_or_broken(&error, request)),
@@ -225,13 +223,15 @@ impl Door {
         let is_coded = request.decodes && head.headers.contains_key(CONTENT_ENCODING);
         if !is_coded {
             let body = self.take(body, request, order, place).await?;
-            return Ok(answered(&head, head.headers.clone(), body, None));
+            return Ok(answered(head, body, None));
         }
         let wire_bytes = WireBytes::default();
         let body = Watched::new(body, wire_bytes.clone());
         let body = decode::decode(&mut head.headers, body, order.answer_bytes, &origin);
-        let body = self.take(body.map_err(Failure::last)?, request, order, place).await?;
-        Ok(answered(&head, head.headers.clone(), body, Some(wire_bytes)))
+        let body = body.map_err(Failure::last)?;
+        let wire_bytes = matches!(body, Decoded::Decoded(_)).then_some(wire_bytes);
+        let body = self.take(body, request, order, place).await?;
+        Ok(answered(head, body, wire_bytes))
     }
 
     /// Takes a body as it is wanted.
@@ -241,13 +241,13 @@ impl Door {
         request: &Parsed,
         order: &Order<'_>,
         place: Place,
-    ) -> Result<AnswerBody, Failure> {
+    ) -> Result<(AnswerBody, Option<KeptPlace>), Failure> {
         match order.reading {
             Reading::Whole => {
                 let mut held = self.budget.hold();
                 let whole = collect(body, request.answer_bytes, &mut held).await;
                 let whole = whole.map_err(|unread| unread_body(unread, request))?;
-                Ok(AnswerBody::Whole(whole, held))
+                Ok((AnswerBody::Whole(whole, held), None))
             }
             Reading::Pieces => {
                 let text = format!(
@@ -255,9 +255,11 @@ impl Door {
                     request.origin(),
                     order.answer_bytes
                 );
-                let capped = Capped::new(body, order.answer_bytes, text);
+                let capped = Capped::new(body, order.answer_bytes, Error::AnswerSize(text));
                 let timed = Timed::new(capped, request.pause, order.times.deadline);
-                Ok(AnswerBody::Pieces(Watched::new(timed, place).boxed_unsync()))
+                let place = KeptPlace::new(place);
+                let body = Watched::new(timed, place.clone()).boxed_unsync();
+                Ok((AnswerBody::Pieces(body), Some(place)))
             }
         }
     }
@@ -277,32 +279,59 @@ async fn dress(order: &Order<'_>, tally: &mut Tally) -> Result<Option<Dressed>, 
 async fn is_renewable(
     order: &Order<'_>,
     dressed: Option<&Dressed>,
-    head: Option<(u16, &HeaderMap)>,
+    head: Option<Head<'_>>,
 ) -> Result<bool, Error> {
     let (Some(credential), Some(dressed)) = (order.credential, dressed) else { return Ok(false) };
-    let Some((status @ (401 | 403), headers)) = head else { return Ok(false) };
+    let Some(Head { status: status @ (401 | 403), headers, place }) = head else {
+        return Ok(false);
+    };
     if is_spent(order.request) {
         return Ok(false);
     }
+    // The token request may wait for this very place. What comes of a refusal's body is little.
+    place.filter(|_| status == 401).into_iter().for_each(KeptPlace::let_go);
     credential.refused(dressed, status, headers, order.times.until).await
 }
 
-/// A place among the requests on the wire is kept until the body is over.
-impl Watch for Place {
-    fn piece(&mut self, _: usize) {}
-    fn end(self, _: Result<(), &Error>) {}
+/// What is looked at of an answer while its body waits.
+struct Head<'a> {
+    status: u16,
+    headers: &'a HeaderMap,
+    place: Option<&'a KeptPlace>,
+}
+
+impl<'a> Head<'a> {
+    fn of(answer: &'a Answer) -> Self {
+        Self { status: answer.status, headers: &answer.headers, place: answer.place.as_ref() }
+    }
 }
 
 fn answered(
-    head: &http::response::Parts,
-    headers: HeaderMap,
-    body: AnswerBody,
+    head: http::response::Parts,
+    (body, place): (AnswerBody, Option<KeptPlace>),
     wire_bytes: Option<WireBytes>,
 ) -> Answer {
-    Answer { status: head.status.as_u16(), headers, body, wire_bytes }
+    Answer { status: head.status.as_u16(), headers: head.headers, body, wire_bytes, place }
 }
 
-/// Tells where the request went, also where it got no answer.
+/// The error of a request, for who needs to know whether it may have been carried out.
+fn told(error: Error, may_be_done_before: bool) -> Error {
+    if may_be_done_before { after_one_that_may_be_done(error) } else { error }
+}
+
+/// Tells where a request went when it is over, however it ends: also when its time was over, or it
+/// was given up.
+struct Dial<'a> {
+    connection: CaptureConnection,
+    tally: &'a mut Tally,
+}
+
+impl Drop for Dial<'_> {
+    fn drop(&mut self) {
+        dialled(&self.connection, self.tally);
+    }
+}
+
 fn dialled(connection: &CaptureConnection, tally: &mut Tally) {
     let mut extras = http::Extensions::new();
     if let Some(connected) = &*connection.connection_metadata() {

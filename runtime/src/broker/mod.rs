@@ -138,11 +138,12 @@ impl Broker {
         scope: &Scope,
     ) -> Result<Streamed, Error> {
         let mut tally = self.door.tally(&request, scope);
-        let outcome =
-            self.carry_out(request, upload.clone(), Reading::Pieces, scope, &mut tally).await;
+        upload.iter().for_each(|upload| tally.uploads(upload));
+        let outcome = self.carry_out(request, upload, Reading::Pieces, scope, &mut tally).await;
         match outcome {
             Ok(answer) => {
-                let watch = BodyTally::new(tally, &answer, upload);
+                tally.answering(answer.status);
+                let watch = BodyTally::new(tally, &answer);
                 let Streamed { status, headers, body } = answer.streamed();
                 let body = Watched::new(body, watch).boxed_unsync();
                 Ok(Streamed { status, headers, body })
@@ -168,15 +169,17 @@ impl Broker {
         sealed::check_address(&request.url, &scope.vault)?;
         let mut request = Parsed::new(request, upload)?;
         let times = Times { until: request.until(scope), deadline: scope.deadline };
-        let mut hops = 0;
+        let (mut hops, mut by) = (0, None);
         loop {
-            let (answer, most_hops) = self.hop(&request, reading, times, scope, tally).await?;
+            let outcome = self.hop(&request, reading, times, scope, tally).await;
+            let (answer, most_hops) =
+                outcome.map_err(|error| redirect::after(error, by.as_deref()))?;
             if hops >= most_hops {
                 return Ok(answer);
             }
             match redirect::next(&request, answer.status, &answer.headers, &scope.vault)? {
                 Next::Stay => return Ok(answer),
-                Next::Go(next) => request = *next,
+                Next::Go(next) => by = Some(std::mem::replace(&mut request, *next).origin()),
             }
             tally.hop(&request.url, |text| self.scrubbed(text));
             hops += 1;
@@ -209,9 +212,14 @@ impl Broker {
         order::apply(terms, &mut request)?;
         let is_filled = sealed::fill_in(&mut request, &permit, policy, vault)?;
         let holds_secret = is_filled || credential.is_some();
-        order::ask_for_coding(&mut request, holds_secret);
+        // Also what holds no secret: what one request stored, another can ask for.
+        let keeps_secrets =
+            holds_secret || self.credentials.scrubbers().iter().any(|one| !one.is_empty());
+        order::ask_for_coding(&mut request, keeps_secrets);
         let mut order = Order::new(&request, &permit, credential.as_deref(), vault, times, reading);
-        order.purpose.private_only = holds_secret && request.url.scheme() == "http";
+        // Over plain http, nothing else may carry a secret.
+        let may_carry = request.url.scheme() == "http" && permit.is_private();
+        order.purpose.private_only = holds_secret && may_carry;
         let mut answer = self.door.deliver(&order, tally).await?;
         if holds_secret {
             sealed::check_encoding(&answer, permit.origin())?;

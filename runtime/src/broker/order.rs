@@ -94,12 +94,12 @@ pub(super) fn apply(terms: &Terms, request: &mut Parsed) -> Result<(), Error> {
              connector.toml)",
             request.origin()
         );
-        let length = request.upload.as_ref().and_then(Upload::length);
-        if length.unwrap_or(request.body.len() as u64) > most as u64 {
+        let said = request.upload.as_ref().and_then(Upload::length).unwrap_or_default();
+        if request.body.len() > most || said > most as u64 {
             return Err(Error::Limit(text));
         }
         let upload = request.upload.take();
-        request.upload = upload.map(|upload| upload.limited(most as u64, text));
+        request.upload = upload.map(|upload| upload.limited(most as u64, Error::Limit(text)));
     }
     if let Some(most) = terms.answer_bytes {
         request.answer_bytes = most;
@@ -110,10 +110,10 @@ pub(super) fn apply(terms: &Terms, request: &mut Parsed) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks for an answer that can be read. What has secrets in it may come back with them, and then the
-/// broker must be able to take them out, whatever the guest would like to have.
-pub(super) fn ask_for_coding(request: &mut Parsed, holds_secret: bool) {
-    if holds_secret {
+/// Asks for an answer that can be read. Where there are secrets to be taken out of it, the broker
+/// must be able to read it, whatever the guest would like to have.
+pub(super) fn ask_for_coding(request: &mut Parsed, keeps_secrets: bool) {
+    if keeps_secrets {
         request.headers.remove(ACCEPT_ENCODING);
     }
     request.decodes = decode::ask(&mut request.headers, &request.method);

@@ -55,14 +55,14 @@ impl Upload {
         Self::of(change(body), self.0.length, self.0.progress.clone())
     }
 
-    /// The length, where it was said beforehand.
-    pub(super) fn length(&self) -> Option<u64> {
-        self.0.length
+    /// The same body, which ends with an error past so many bytes.
+    pub(super) fn limited(&self, most: u64, error: Error) -> Self {
+        self.changed(|pieces| Capped::new(pieces, most, error).boxed_unsync())
     }
 
-    /// The same body, which ends with an error past so many bytes.
-    pub(super) fn limited(&self, most: u64, text: String) -> Self {
-        self.changed(|pieces| Capped::new(pieces, most, text).boxed_unsync())
+    /// How long it is, where that is known beforehand.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.0.length
     }
 
     /// Whether a piece of it was taken.

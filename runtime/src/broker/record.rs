@@ -43,22 +43,17 @@ pub(super) struct BodyTally {
     /// Counts what comes over the wire, where that is decoded.
     wire_bytes: Option<WireBytes>,
     received: u64,
-    /// May still be on its way out.
-    upload: Option<Upload>,
-    sent: u64,
 }
 
 impl BodyTally {
-    pub fn new(tally: Tally, answer: &Answer, upload: Option<Upload>) -> Self {
+    pub fn new(tally: Tally, answer: &Answer) -> Self {
         let (status, wire_bytes) = (answer.status, answer.wire_bytes.clone());
-        Self { tally, status, wire_bytes, received: 0, upload, sent: 0 }
+        Self { tally, status, wire_bytes, received: 0 }
     }
 
     fn count(&mut self) {
         let received = self.wire_bytes.as_ref().map_or(0, WireBytes::get);
         self.tally.received(more(&mut self.received, received));
-        let sent = self.upload.as_ref().map_or(0, Upload::sent);
-        self.tally.sent(more(&mut self.sent, sent));
     }
 }
 
@@ -92,6 +87,8 @@ struct Watched {
     /// The pause before the next one.
     pause: Option<Pause>,
     gave_up: Option<String>,
+    /// A body that is sent while it is made, and how much of it was counted.
+    upload: Option<(Upload, u64)>,
 }
 
 struct Open {
@@ -144,6 +141,11 @@ impl Tally {
                 hops.push(scrub(vault.scrub(shown(url))));
             }
         });
+    }
+
+    /// Counts along with a body that is sent while it is made.
+    pub fn uploads(&mut self, upload: &Upload) {
+        self.note(|watched, _| watched.upload = Some((upload.clone(), 0)));
     }
 
     /// Adds time spent waiting for a place.
@@ -202,14 +204,19 @@ impl Tally {
         self.note(|watched, vault| watched.gave_up = Some(vault.scrub(why)));
     }
 
-    /// Notes an answer whose body is still to come. If the tally is dropped before [`Tally::end`],
-    /// nobody read the body to its end.
+    /// Notes that the attempt has an answer, whose body is still to come.
+    pub fn attempt_answered(&mut self, status: u16) {
+        self.in_attempt(|attempt| attempt.outcome = Outcome::Status(status));
+    }
+
+    /// Notes that this is the answer. If the tally is dropped before [`Tally::end`], nobody read its
+    /// body to the end.
     pub fn answering(&mut self, status: u16) {
         self.note(|watched, _| {
             watched.record.status = Some(status);
             watched.record.error = Some(NO_END.into());
         });
-        self.in_attempt(|attempt| attempt.outcome = Outcome::Status(status));
+        self.attempt_answered(status);
     }
 
     /// Ends the request: its whole answer came, with this status, or the error is the answer.
@@ -287,7 +294,14 @@ impl Watched {
             took: Duration::ZERO,
         };
         let since = Instant::now();
-        Self { record: Box::new(record), since, open: None, pause: None, gave_up: None }
+        Self {
+            record: Box::new(record),
+            since,
+            open: None,
+            pause: None,
+            gave_up: None,
+            upload: None,
+        }
     }
 
     fn begin(&mut self) {
@@ -308,6 +322,12 @@ impl Watched {
     /// Ends the attempt under way, if there is one. Without an outcome it ends as what is known.
     fn close(&mut self, outcome: Option<Outcome>) {
         let Some(Open { since, mut attempt }) = self.open.take() else { return };
+        if let Some((upload, counted)) = &mut self.upload {
+            let sent = upload.sent();
+            let more = sent.saturating_sub(std::mem::replace(counted, sent));
+            attempt.bytes_out += more;
+            self.record.bytes_out += more;
+        }
         attempt.took = since.elapsed();
         if let Some(outcome) = outcome {
             attempt.outcome = outcome;

@@ -5,9 +5,12 @@ use http::header::{
     HeaderName, LOCATION,
 };
 use http::{HeaderMap, Method};
+use url::Url;
 
+use super::credential::has_mark;
 use super::request::{Error, Parsed, read_url};
-use super::sealed::has_placeholders;
+use super::retry::not_unsent;
+use super::sealed::{check_address, has_placeholders};
 use crate::vault::Vault;
 
 /// Where an answer sends a request, if anywhere.
@@ -38,8 +41,14 @@ pub(super) fn next(
     let origin = request.origin();
     let bad = |why: &str| Error::InvalidRequest(format!("{origin} redirects to {why}"));
     let location = location.to_str().map_err(|_| bad("something that is no text"))?;
-    let url = request.url.join(location).map_err(|_| bad("something that is no URL"))?;
-    super::sealed::check_address(url.as_str(), vault)?;
+    let mut url = request.url.join(location).map_err(|_| bad("something that is no URL"))?;
+    check_address(url.as_str(), vault).map_err(|error| after(error, Some(&origin)))?;
+    if url.origin() == request.url.origin() {
+        drop_marks(&mut url);
+    }
+    if has_mark(url.as_str()) {
+        return Err(bad("a URL that holds a credential, which does not go there"));
+    }
     let (url, uri) = read_url(url.as_str()).map_err(|error| {
         Error::InvalidRequest(format!("{origin} redirects to a URL that is refused: {error}"))
     })?;
@@ -51,6 +60,22 @@ pub(super) fn next(
         drop_secrets(&mut next, vault)?;
     }
     Ok(Next::Go(Box::new(next)))
+}
+
+/// The error of a request that a redirect of that origin led to. It must not say that nothing was
+/// sent: who redirects may have carried the request out.
+pub(super) fn after(error: Error, by: Option<&str>) -> Error {
+    let Some(by) = by else { return error };
+    not_unsent(error).map(|text| format!("after a redirect by {by}: {text}"))
+}
+
+/// A server that keeps the query gives back the parameter that a credential had added, in which now
+/// stands that it was taken out. The next request gets it anew.
+fn drop_marks(url: &mut Url) {
+    let Some(query) = url.query().filter(|query| has_mark(query)) else { return };
+    let kept: Vec<_> = query.split('&').filter(|pair| !has_mark(pair)).collect();
+    let kept = kept.join("&");
+    url.set_query(Some(&*kept).filter(|kept| !kept.is_empty()));
 }
 
 /// 303 always becomes a GET, and so does a POST at 301 and 302, as every client has done for ever

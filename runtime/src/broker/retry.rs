@@ -37,14 +37,18 @@ pub(super) fn may_be_done(fate: Fate) -> bool {
 /// The error of the last attempt, where the request may have been carried out in an earlier one. It
 /// must not say that the request was not sent: the guest may make it anew.
 pub(super) fn after_one_that_may_be_done(error: Error) -> Error {
-    let add = |text| format!("{text}; an earlier attempt may have been carried out");
+    not_unsent(error).map(|text| format!("{text}; an earlier attempt may have been carried out"))
+}
+
+/// The same error, which does not say any more that nothing was sent.
+pub(super) fn not_unsent(error: Error) -> Error {
     match error {
-        Error::Connect(text)
+        Error::Dns(text)
+        | Error::Connect(text)
         | Error::ConnectTimeout(text)
         | Error::Certificate(text)
-        | Error::Tls(text)
-        | Error::Dns(text) => Error::Interrupted(add(text)),
-        other => other.map(add),
+        | Error::Tls(text) => Error::Interrupted(text),
+        other => other,
     }
 }
 
@@ -120,10 +124,10 @@ mod tests {
         let text = || "x; an earlier attempt may have been carried out".to_owned();
         for (last, told) in [
             (Error::Connect("x".into()), Error::Interrupted(text())),
+            (Error::Dns("x".into()), Error::Interrupted(text())),
             (Error::ConnectTimeout("x".into()), Error::Interrupted(text())),
             (Error::Certificate("x".into()), Error::Interrupted(text())),
             (Error::Tls("x".into()), Error::Interrupted(text())),
-            (Error::Dns("x".into()), Error::Interrupted(text())),
             (Error::Interrupted("x".into()), Error::Interrupted(text())),
             (Error::Timeout("x".into()), Error::Timeout(text())),
             (Error::Denied("x".into()), Error::Denied(text())),

@@ -10,7 +10,6 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
-use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 
 use super::answer::{Answer, AnswerBody};
@@ -222,8 +221,7 @@ fn spelling(headers: &HeaderMap) -> Spelling {
 /// the broker could decode it has decoded before.
 pub(super) fn check_encoding(answer: &Answer, origin: &str) -> Result<(), Error> {
     let is_plain = answer.headers.get_all(CONTENT_ENCODING).iter().all(is_identity);
-    let is_empty = matches!(&answer.body, AnswerBody::Whole(body, _) if body.is_empty());
-    if is_plain || is_empty {
+    if is_plain || answer.body.is_empty() {
         return Ok(());
     }
     Err(Error::Credential(format!(
@@ -252,10 +250,11 @@ pub(super) fn scrub_all(answer: &mut Answer, vault: &Vault, credentials: &Creden
     if scrubbers.is_empty() && later.is_none() {
         return;
     }
-    let AnswerBody::Pieces(body) = &mut answer.body else { return };
-    if body.is_end_stream() {
+    // What stands in an answer to HEAD is the length of another one.
+    if answer.body.is_empty() {
         return;
     }
+    let AnswerBody::Pieces(body) = &mut answer.body else { return };
     // How long it will be is not known before it has come.
     answer.headers.remove(CONTENT_LENGTH);
     let nothing = Full::default().map_err(|never: Infallible| match never {}).boxed_unsync();

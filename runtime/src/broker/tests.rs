@@ -2,6 +2,7 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod coded;
 mod credentials;
 mod decode;
 mod destinations;
@@ -11,13 +12,19 @@ mod grants;
 mod guard;
 mod network;
 mod oauth;
+mod pools;
 mod proxy;
 mod rebinding;
+mod redirects;
 mod report;
 mod review;
 mod sealed;
 mod server;
+mod stage;
+mod streaming;
+mod terms;
 mod tls;
+mod trouble;
 
 use std::collections::VecDeque;
 use std::io;

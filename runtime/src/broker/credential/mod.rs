@@ -281,6 +281,11 @@ impl Credential {
     }
 }
 
+/// Whether a token or value of a credential was taken out of this text.
+pub(super) fn has_mark(text: &str) -> bool {
+    text.contains(TOKEN_MARK)
+}
+
 /// RFC 6750, 3.1: the token is good, and not for this.
 fn lacks_scope(headers: &HeaderMap) -> bool {
     let challenges = headers.get_all(WWW_AUTHENTICATE).iter();

@@ -15,7 +15,7 @@ use crate::broker::decode::{Decoded, ask, decode};
 const ORIGIN: &str = "https://api.example";
 const TEXT: &str = "a text with a text within a text, and some more of the text";
 
-async fn encoded(coding: &str, plain: &[u8]) -> Vec<u8> {
+pub(super) async fn encoded(coding: &str, plain: &[u8]) -> Vec<u8> {
     macro_rules! through {
         ($encoder:expr) => {{
             let mut encoder = $encoder;
@@ -214,7 +214,7 @@ async fn a_body_is_read_up_to_the_limit() {
                 length - 1
             );
             let outcome = plain(coding, &bytes, size, length - 1).await;
-            assert_eq!(outcome, Err(Error::Limit(text)), "{coding}");
+            assert_eq!(outcome, Err(Error::AnswerSize(text)), "{coding}");
         }
     }
 }
@@ -242,7 +242,7 @@ async fn a_bomb_costs_no_more_than_the_limit() {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(error, Error::Limit(_)), "{error:?}");
+        assert!(matches!(error, Error::AnswerSize(_)), "{error:?}");
         assert!(out as u64 <= limit && largest <= 64 * 1024, "{coding}: {out}, {largest} at once");
         assert!(taken.load(Ordering::SeqCst) <= 7 * length, "{coding} read on");
         assert!(decoded.frame().await.is_none(), "it has ended");
@@ -256,7 +256,7 @@ async fn a_body_that_comes_to_nothing_ends_at_a_limit_too() {
         let chunks = std::iter::repeat_n(Bytes::from(nothing), usize::MAX);
         let decoded = decode(&mut header(coding), body(chunks), 1 << 20, ORIGIN).expect("known");
         let error = decoded.collect().await.err();
-        assert!(matches!(error, Some(Error::Limit(_))), "{coding}: {error:?}");
+        assert!(matches!(error, Some(Error::AnswerSize(_))), "{coding}: {error:?}");
     }
 }
 
@@ -268,7 +268,7 @@ async fn a_bomb_within_a_bomb_costs_no_more_than_the_limit() {
         let outer = encoded(coding, &middle).await;
         let codings = [coding; 3].join(", ");
         let outcome = plain(&codings, &outer, 1000, 1 << 20).await;
-        assert!(matches!(outcome, Err(Error::Limit(_))), "{coding}");
+        assert!(matches!(outcome, Err(Error::AnswerSize(_))), "{coding}");
     }
 }
 

@@ -16,7 +16,7 @@ const CANARY: &str = "canary/7Q +\"x\"&é~tail";
 const PIECES: [&str; 3] = ["canary", "7Q", "tail"];
 const TOKEN: &str = "tok-0123456789";
 
-fn vault(values: &[(&str, &str)]) -> Arc<Vault> {
+pub(super) fn vault(values: &[(&str, &str)]) -> Arc<Vault> {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).into());
     let values: BTreeMap<_, _> = values.iter().map(owned).collect();
     let placeholders = Placeholders::new(values.keys().cloned());
