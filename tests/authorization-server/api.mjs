@@ -1,4 +1,4 @@
-// An API that asks the authorization server about each token that it is given.
+// An API that asks the authorization server about each token that it is given, and gives it back.
 
 const CREDENTIALS = `Basic ${Buffer.from('api:api-secret').toString('base64')}`;
 
@@ -19,7 +19,8 @@ async function whoIs(issuer, request) {
     return { status: 401, headers, body: { error: 'invalid_token' } };
   }
   const { client_id: client, sub, scope } = known;
-  return { status: 200, headers: {}, body: { client, sub, scope } };
+  const headers = { 'x-echo': request.headers.authorization };
+  return { status: 200, headers, body: { client, sub, scope } };
 }
 
 async function introspect(issuer, token) {

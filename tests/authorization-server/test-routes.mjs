@@ -1,10 +1,16 @@
 // What a test asks for or does: counts, and what an administrator would end.
 
 export function addTestRoutes(provider, counts) {
-  const [accessTokens, refreshTokens] = [[], []];
-  provider.on('access_token.saved', (token) => accessTokens.push(token));
-  provider.on('client_credentials.saved', (token) => accessTokens.push(token));
-  provider.on('refresh_token.saved', (token) => refreshTokens.push(token));
+  const [accessTokens, refreshTokens, values] = [[], [], []];
+  const remember = (event, tokens) => {
+    provider.on(event, (token) => {
+      tokens.push(token);
+      values.push(token.jti);
+    });
+  };
+  remember('access_token.saved', accessTokens);
+  remember('client_credentials.saved', accessTokens);
+  remember('refresh_token.saved', refreshTokens);
   provider.on('grant.error', (ctx, error) => {
     if (error.error_detail === 'refresh token already used') counts.reused += 1;
   });
@@ -18,6 +24,7 @@ export function addTestRoutes(provider, counts) {
   };
   const routes = {
     'GET /test/counts': () => counts,
+    'GET /test/tokens': () => values,
     'POST /test/end-access-tokens': async () => ({ ended: (await endAccessTokens()).length }),
     'POST /test/end-grants': async () => ({ ended: await endGrants() }),
   };

@@ -74,7 +74,7 @@ impl AuthorizationServer {
         format!("{}/token", self.issuer)
     }
 
-    /// The API's origin. Every path of it says who a token is of.
+    /// The API's origin. Every path of it says who a token is of, and gives it back.
     pub fn api(&self) -> &str {
         &self.api
     }
@@ -83,6 +83,12 @@ impl AuthorizationServer {
     /// tokens that were `reused`, and the answers of the `api` by status.
     pub async fn counts(&self) -> Value {
         let answer = self.send(Method::GET, "/test/counts", &[]).await;
+        answer.json().await.expect("JSON")
+    }
+
+    /// Every token that was given out.
+    pub async fn tokens(&self) -> Vec<String> {
+        let answer = self.send(Method::GET, "/test/tokens", &[]).await;
         answer.json().await.expect("JSON")
     }
 

@@ -159,6 +159,43 @@ async fn a_grant_that_was_ended_is_told_through_health_and_left_alone() {
 }
 
 #[tokio::test]
+async fn no_token_is_told_to_the_guest_the_log_or_the_record() {
+    let Some(server) = AuthorizationServer::start(&[]).await else { return };
+    let folder = refresh_token(&server).await;
+    let record = folder.path().join("record.jsonl");
+    let file = record.to_str().expect("a path that is text");
+    for _ in 0..2 {
+        let flags = ["--log-level", "trace", "--record", file];
+        let scene = scene(folder.path()).args(flags).start().await;
+        let answer = call(&scene, &server).await;
+        assert_eq!(answer["headers"]["x-echo"], "Bearer aloma-sealed-token", "{answer}");
+        scene.process.line_with("/token").await;
+        server.end_access_tokens().await;
+        let told = [answer.to_string(), scene.process.log().to_string()];
+        for secret in server.tokens().await.iter().map(String::as_str).chain(["app-secret"]) {
+            assert!(told.iter().all(|text| !text.contains(secret)), "{secret}: {told:?}");
+        }
+    }
+    let record = std::fs::read_to_string(record).expect("a recording");
+    assert!(record.contains("/token"), "the token requests are in it: {record}");
+    assert!(server.tokens().await.iter().all(|token| !record.contains(token)), "{record}");
+}
+
+#[tokio::test]
+async fn processes_that_share_a_refresh_token_do_not_use_it_twice() {
+    let Some(server) = AuthorizationServer::start(&[]).await else { return };
+    let folder = refresh_token(&server).await;
+    let processes = [scene(folder.path()).start().await, scene(folder.path()).start().await];
+    let calls = processes.each_ref().map(|scene| call(scene, &server));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer["status"], 200, "{answer}");
+    }
+    let counts = server.counts().await;
+    assert_eq!((&counts["reused"], &counts["refused"]), (&json!(0), &json!({})), "{counts}");
+    assert_eq!(counts["requests"]["refresh_token"], 1, "{counts}");
+}
+
+#[tokio::test]
 async fn a_client_that_is_not_accepted_is_told_and_left_alone() {
     let Some(server) = AuthorizationServer::start(&[]).await else { return };
     let folder = folder(

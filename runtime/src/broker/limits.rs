@@ -117,6 +117,13 @@ pub(super) const TOKEN_REQUEST: Duration = Duration::from_secs(60);
 /// one may have ended with the refresh.
 pub(super) const SAVE_TOKEN: Duration = Duration::from_secs(10);
 
+/// The longest wait for another process that renews the same token: its request and its saving. Past
+/// it we ask as well, because it may have been stopped in the middle.
+pub(super) const TOKEN_LOCK: Duration = TOKEN_REQUEST.saturating_add(SAVE_TOKEN);
+
+/// How often to look whether it is done: much less than a token request takes.
+pub(super) const LOCK_AGAIN: Duration = Duration::from_millis(20);
+
 /// The pause after a token request that failed: calls in between get the same error.
 pub(super) const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 

@@ -6,11 +6,11 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::super::super::limits::{LONGEST_LIFE, SAVE_TOKEN};
+use super::super::super::limits::{LONGEST_LIFE, SAVE_TOKEN, TOKEN_LOCK};
 use super::super::super::request::Error;
 use super::super::endpoint::{TokenError, read_answer};
 use super::super::recipe::Recipe;
-use super::super::store::Entry;
+use super::super::store::{Entry, Lock};
 use super::super::tokens::{Age, Bearer, Life, Tokens};
 use super::Grant;
 use super::state::same_access;
@@ -36,6 +36,8 @@ impl Grant {
         recipe: &Recipe,
         refused: Option<&Bearer>,
     ) -> Result<Bearer, (Option<Tokens>, TokenError)> {
+        // Until the new tokens are saved, nobody else asks with the old ones.
+        let _lock = self.lock(recipe).await;
         let loaded = self.catch_up(recipe).await;
         let mut held = self.held(recipe);
         if loaded.is_ok()
@@ -130,6 +132,25 @@ impl Grant {
         state.unsaved = problem.map(|text| {
             format!("the tokens of the credential {:?} are not saved: {text}", self.name.credential)
         });
+    }
+
+    /// Keeps other processes away, where that can be done: without, a token is still worth having.
+    async fn lock(&self, recipe: &Recipe) -> Option<Lock> {
+        if recipe.keeper().is_some() {
+            return None;
+        }
+        match timeout(TOKEN_LOCK, self.tools.store.lock(&self.name)).await {
+            Ok(Ok(lock)) => Some(lock),
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    connector = &*self.name.connector,
+                    credential = &*self.name.credential,
+                    "another process may use the same refresh token: {error}"
+                );
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     /// Takes tokens into use that another process has saved since we looked. Gives whether there

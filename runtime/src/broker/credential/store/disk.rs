@@ -5,7 +5,7 @@
 //! tokens out of backups of single files, searches and logs, and from being changed; who can read
 //! the whole folder can read the tokens.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
@@ -19,10 +19,11 @@ use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::super::super::limits::{ENTRY, UNFINISHED};
-use super::{Entry, EntryName, Store, StoreError};
+use super::super::super::limits::{ENTRY, LOCK_AGAIN, UNFINISHED};
+use super::{Entry, EntryName, Lock, Store, StoreError};
 
 /// Keeps tokens in a folder.
 #[derive(Clone)]
@@ -96,6 +97,19 @@ impl Store for DiskStore {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let entry = entry.clone();
         self.work(name, move |folder, name| folder.save(name, &entry))
+    }
+
+    /// Tried again and again: a thread that waits could not be called back.
+    fn lock<'a>(&'a self, name: &'a EntryName) -> BoxFuture<'a, Result<Lock, StoreError>> {
+        async move {
+            loop {
+                if let Some(file) = self.work(name, Folder::try_lock).await? {
+                    return Ok(Box::new(file) as Lock);
+                }
+                sleep(LOCK_AGAIN).await;
+            }
+        }
+        .boxed()
     }
 
     fn remove<'a>(&'a self, name: &'a EntryName) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -176,6 +190,20 @@ impl Folder {
                 Err(StoreError(format!("{} cannot be removed: {error}", path.display())))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A file of its own, which stays: the entry's is another one after each saving.
+    fn try_lock(&self, name: &EntryName) -> Result<Option<File>, StoreError> {
+        let path = self.path(name).with_extension("lock");
+        let told = |error| StoreError(format!("{} cannot be locked: {error}", path.display()));
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false).mode(PRIVATE_FILE);
+        let file = options.open(&path).map_err(told)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(told(error)),
         }
     }
 
@@ -300,6 +328,8 @@ impl Drop for Written {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
 
     fn store() -> (tempfile::TempDir, DiskStore) {
@@ -387,6 +417,21 @@ mod tests {
         assert_eq!(access(&store, &one).await, None, "others could have read it");
         store.save(&one, &entry("the-next-token")).await.expect("saved");
         assert_eq!(access(&store, &one).await.as_deref(), Some("the-next-token"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_that_lock_one_entry_the_second_waits() {
+        let (_folder, store) = store();
+        let (one, other) = (name("one"), name("other"));
+        let again = DiskStore::open(&store.0.path).expect("the store of another process");
+        let lock = store.lock(&one).await.expect("locked");
+        let mut waiting = again.lock(&one);
+        assert!(timeout(LOCK_AGAIN * 3, &mut waiting).await.is_err(), "it is held");
+        again.lock(&other).await.expect("another entry is free");
+        drop(lock);
+        let _lock = waiting.await.expect("it was released");
+        let path = store.0.path(&one).with_extension("lock");
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Where tokens are kept: in memory, or on disk for the next process.
 //!
 //! A store may be shared. Two processes that save the same entry do not tear it, and the last one
-//! wins; a grant loads its entry again before it asks for a token, and once more where the endpoint
-//! does not accept the refresh token, so that it finds what another process brought. Two that
-//! exchange the same refresh token at the same moment are not kept apart: for that a store would
-//! need a compare-and-swap or a lock, and the trait a method for it.
+//! wins. A grant locks its entry and loads it again before it asks for a token, so that of two that
+//! hold the same refresh token one exchanges it and the other finds what that brought: used twice, it
+//! would end the whole grant.
 
 mod disk;
 mod memory;
@@ -12,7 +11,7 @@ mod memory;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use secrecy::SecretString;
 
 pub use disk::DiskStore;
@@ -31,9 +30,18 @@ pub trait Store: Send + Sync {
         entry: &'a Entry,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Waits until nobody else holds the lock of that name. It is released when what this gives is
+    /// dropped. A store that nobody shares has none.
+    fn lock<'a>(&'a self, _name: &'a EntryName) -> BoxFuture<'a, Result<Lock, StoreError>> {
+        ready(Ok(Box::new(()) as Lock)).boxed()
+    }
+
     /// Forgets the tokens under that name, if there are any.
     fn remove<'a>(&'a self, name: &'a EntryName) -> BoxFuture<'a, Result<(), StoreError>>;
 }
+
+/// The lock of an entry, for as long as it lives.
+pub type Lock = Box<dyn Send>;
 
 /// Whose tokens they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
