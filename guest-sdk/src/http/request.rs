@@ -139,8 +139,9 @@ impl RequestBuilder {
         self
     }
 
-    /// The name of a credential that the broker adds and the connector never sees. `oauth` is the
-    /// OAuth grant that the connector declares.
+    /// The name of a credential that the broker adds and the connector never sees: one that the
+    /// connector [declares](crate::Setup::credential) or that the operator has. `oauth` is the OAuth
+    /// grant that the connector declares.
     pub fn credential(mut self, name: impl Into<String>) -> Self {
         self.request.options.credential = Some(name.into());
         self

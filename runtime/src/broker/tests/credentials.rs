@@ -131,7 +131,10 @@ fn select(
     let private = ["http://127.0.0.1".to_owned(), "https://10.0.0.1".to_owned()];
     let policy = Policy::parse(&grants, &private).expect("grants");
     let permit: Permit = policy.check(&parsed.method, &parsed.url).expect("granted");
-    let chosen = scene.broker.credentials.select(named, attached, &parsed, &permit)?;
+    let chosen = scene.broker.credentials.select(named, attached, &permit)?;
+    if let Some(chosen) = &chosen {
+        chosen.check(&parsed, &permit, &scene.vault)?;
+    }
     Ok(chosen.map(|credential| credential.name().to_owned()))
 }
 
