@@ -1,8 +1,9 @@
 //! The credentials that a connector declares, in the words of the broker.
 
+use std::path::Path;
+
 use anyhow::{anyhow, ensure};
 use serde::Deserialize as _;
-use std::path::Path;
 use toml::{Table, Value};
 
 use crate::broker::{CredentialSettings, Prepared};

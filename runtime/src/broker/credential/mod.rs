@@ -209,7 +209,9 @@ impl Credential {
         permit: &Permit,
         vault: &Vault,
     ) -> Result<(), Error> {
-        let mut keys = self.kind.secret_values().filter_map(Value::field);
+        // A user name or an id may be in a secret field, too.
+        let fields = self.kind.values().into_iter().filter_map(Value::field);
+        let mut keys = fields.filter(|key| vault.plain(key).is_none());
         if !matches!(self.kind, Kind::Token(_)) {
             return Ok(keys.try_for_each(|key| policy.may_carry(key, &request.url, permit))?);
         }
