@@ -10,7 +10,10 @@ use crate::context::Context;
 use crate::controller::{Controller, describe};
 use crate::error::{Error, Result};
 use crate::executor::block_on;
-use crate::manifest::{Action, Ask, EndpointMode, Field, FieldKind, Hints, Manifest, OAuth};
+use crate::manifest::{
+    Action, Ask, ClientCredentials, Credential, CredentialKind, EndpointMode, Field, FieldKind,
+    Hints, Manifest, OAuth,
+};
 use crate::panics;
 
 /// The component of a controller.
@@ -109,6 +112,7 @@ fn wit_manifest(manifest: Manifest) -> actions::Manifest {
         oauth: manifest.oauth.map(wit_oauth),
         endpoint: manifest.endpoint.map(wit_endpoint),
         asks: manifest.asks.into_iter().map(wit_ask).collect(),
+        credentials: manifest.credentials.into_iter().map(wit_credential).collect(),
         actions: manifest.actions.into_iter().map(wit_action).collect(),
     }
 }
@@ -157,6 +161,43 @@ fn wit_endpoint(mode: EndpointMode) -> actions::EndpointMode {
 
 fn wit_ask(ask: Ask) -> actions::Ask {
     actions::Ask { origin: ask.origin, reason: ask.reason }
+}
+
+fn wit_credential(credential: Credential) -> actions::Credential {
+    let Credential { name, kind, origins, reason } = credential;
+    actions::Credential { name, kind: wit_kind(kind), origins, reason }
+}
+
+fn wit_kind(kind: CredentialKind) -> actions::CredentialKind {
+    match kind {
+        CredentialKind::Bearer { token } => actions::CredentialKind::Bearer(token),
+        CredentialKind::Basic { username, password } => {
+            actions::CredentialKind::Basic(actions::BasicCredential { username, password })
+        }
+        CredentialKind::Header { name, value } => {
+            actions::CredentialKind::Header(actions::NamedCredential { name, value })
+        }
+        CredentialKind::Query { name, value } => {
+            actions::CredentialKind::Query(actions::NamedCredential { name, value })
+        }
+        CredentialKind::ClientCredentials(client) => {
+            actions::CredentialKind::ClientCredentials(wit_client(client))
+        }
+    }
+}
+
+fn wit_client(client: ClientCredentials) -> actions::ClientCredentials {
+    actions::ClientCredentials {
+        token_url: client.token_url,
+        client_id: client.client_id,
+        client_secret: client.client_secret,
+        scope: client.scope,
+        audience: client.audience,
+        auth: match client.in_body {
+            true => actions::ClientAuth::Body,
+            false => actions::ClientAuth::Header,
+        },
+    }
 }
 
 fn wit_action(action: Action) -> actions::Action {

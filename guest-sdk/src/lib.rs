@@ -90,6 +90,7 @@ pub mod component;
 pub mod config;
 mod context;
 mod controller;
+mod credential;
 mod error;
 mod executor;
 mod host;
@@ -112,7 +113,7 @@ pub use controller::Controller;
 pub use controller::private as __private;
 pub use error::{Error, Result};
 pub use join::{JoinAll, join_all};
-pub use manifest::{EndpointMode, Field, OAuth};
+pub use manifest::{ClientCredentials, Credential, EndpointMode, Field, OAuth};
 pub use setup::Setup;
 
 /// Makes a connector of an `impl` block. One per component; it also exports the component.

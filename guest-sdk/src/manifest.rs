@@ -25,6 +25,8 @@ pub struct Manifest {
     pub endpoint: Option<EndpointMode>,
     /// What the connector asks to reach.
     pub asks: Vec<Ask>,
+    /// The credentials that requests may name.
+    pub credentials: Vec<Credential>,
     /// The actions, in the order of their methods.
     pub actions: Vec<Action>,
 }
@@ -38,6 +40,11 @@ impl Manifest {
     /// The configuration field of that key.
     pub fn field(&self, key: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.key == key)
+    }
+
+    /// The credential of that name.
+    pub fn credential(&self, name: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|credential| credential.name == name)
     }
 }
 
@@ -122,6 +129,75 @@ pub struct Ask {
     pub origin: String,
     /// Why, for the operator.
     pub reason: Option<String>,
+}
+
+/// A credential that the host adds to requests and the connector never sees. Made with
+/// [`Credential::bearer`] and its siblings, named by
+/// [`Setup::credential`](crate::Setup::credential).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Credential {
+    /// The name by which requests ask for it.
+    pub name: String,
+    /// What it adds.
+    pub kind: CredentialKind,
+    /// Where it may go: origins, or `{{KEY}}` for the origin of the URL in a plain field.
+    pub origins: Vec<String>,
+    /// Why, for the operator.
+    pub reason: Option<String>,
+}
+
+/// What a credential adds to a request, and the configuration fields that hold its parts, by their
+/// keys.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CredentialKind {
+    /// `Authorization: Bearer …`.
+    Bearer {
+        /// The field of the token.
+        token: String,
+    },
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The field of the user name.
+        username: String,
+        /// The field of the password.
+        password: String,
+    },
+    /// A header field.
+    Header {
+        /// Its name.
+        name: String,
+        /// The field of its value.
+        value: String,
+    },
+    /// A parameter of the query.
+    Query {
+        /// Its name.
+        name: String,
+        /// The field of its value.
+        value: String,
+    },
+    /// A token that the host gets for this client, keeps, and renews.
+    ClientCredentials(ClientCredentials),
+}
+
+/// An OAuth 2 client of the connector's own, without a user. Made with [`ClientCredentials::new`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ClientCredentials {
+    /// Where it gets its tokens. May begin with the `{{BASE_URL}}` of a plain field.
+    pub token_url: String,
+    /// The field of the client's id.
+    pub client_id: String,
+    /// The field of the client's secret.
+    pub client_secret: String,
+    /// What is asked for.
+    pub scope: Option<String>,
+    /// Who the token is for.
+    pub audience: Option<String>,
+    /// Client id and secret go into the body instead of a Basic header.
+    pub in_body: bool,
 }
 
 /// One action.

@@ -1,7 +1,7 @@
 //! How an author says what the connector is, beside its actions.
 
 use crate::controller::Package;
-use crate::manifest::{Action, Ask, EndpointMode, Field, FieldKind, Manifest, OAuth};
+use crate::manifest::{Action, Ask, Credential, EndpointMode, Field, FieldKind, Manifest, OAuth};
 
 /// Identity, configuration form and wishes of a connector. A `#[setup]` function returns one.
 ///
@@ -30,6 +30,7 @@ pub struct Setup {
     oauth: Option<OAuth>,
     endpoint: Option<EndpointMode>,
     asks: Vec<Ask>,
+    credentials: Vec<Credential>,
 }
 
 impl Setup {
@@ -102,6 +103,49 @@ impl Setup {
         self
     }
 
+    /// Declares a credential that requests name by
+    /// [`credential`](crate::http::RequestBuilder::credential), so that the connector need not read
+    /// the secret and put it together. Declaring grants nothing: it goes only where the operator
+    /// allows requests, too, and an operator's own credential of that name takes its place.
+    ///
+    /// The name is 1 to 64 letters, digits, `-`, `_` and `.`; `oauth` is the grant declared by
+    /// [`oauth`](Self::oauth).
+    ///
+    /// ```
+    /// use aloma_connector::testing::{Host, Reply};
+    /// use aloma_connector::{Credential, Field, Result, Setup, connector, http};
+    /// use serde_json::json;
+    ///
+    /// #[derive(Default)]
+    /// struct Users;
+    ///
+    /// #[connector]
+    /// impl Users {
+    ///     #[setup]
+    ///     fn setup() -> Setup {
+    ///         let users_api = Credential::bearer("API_KEY").origin("https://api.example.com");
+    ///         Setup::new()
+    ///             .field(Field::line("API_KEY").name("API key"))
+    ///             .asks("https://api.example.com", "to count users")
+    ///             .credential("users-api", users_api)
+    ///     }
+    ///
+    ///     /// Counts the users
+    ///     pub async fn count(&self) -> Result<u64> {
+    ///         let users = http::get("https://api.example.com/count").credential("users-api");
+    ///         Ok(users.send().await?.error_for_status()?.json()?)
+    ///     }
+    /// }
+    ///
+    /// let host = Host::new().config("API_KEY", "k").http(|_| Reply::json(200, 7));
+    /// assert_eq!(host.call::<Users>("count", json!({})), Ok(json!(7)));
+    /// assert_eq!(host.requests()[0].credential(), Some("users-api"));
+    /// ```
+    pub fn credential(mut self, name: impl Into<String>, credential: Credential) -> Self {
+        self.credentials.push(Credential { name: name.into(), ..credential });
+        self
+    }
+
     /// The whole manifest, with what was left out.
     pub(crate) fn into_manifest(self, package: &Package, actions: Vec<Action>) -> Manifest {
         let first_line = package.docs.lines().next().unwrap_or_default();
@@ -118,6 +162,7 @@ impl Setup {
             oauth: self.oauth,
             endpoint: self.endpoint,
             asks: self.asks,
+            credentials: self.credentials,
             actions,
         }
     }

@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 
 use aloma_connector::logging::Level;
-use aloma_connector::testing::Host;
+use aloma_connector::manifest::CredentialKind;
+use aloma_connector::testing::{Host, Reply};
 use aloma_connector::{
-    Context, EndpointMode, Error, Field, OAuth, Result, Setup, bail, config, connector, error, info,
+    ClientCredentials, Context, Credential, EndpointMode, Error, Field, OAuth, Result, Setup, bail,
+    config, connector, error, http, info,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,7 @@ impl Everything {
             .scope("read")
             .configurable_client_optional()
             .token_arg("audience", "x");
+        let client = ClientCredentials::new("https://a.example/token", "TEXT", "KEY").scope("all");
         Setup::new()
             .id("1234")
             .name("everything")
@@ -55,6 +58,8 @@ impl Everything {
             .oauth(oauth)
             .endpoint(EndpointMode::Required)
             .asks("https://a.example", "to do everything")
+            .credential("key", Credential::bearer("KEY").origin("{{TEXT}}").reason("to get in"))
+            .credential("client", Credential::client(client).origin("https://a.example"))
     }
 
     /// Creates a contact
@@ -71,6 +76,12 @@ impl Everything {
 
     pub async fn settings(&self) -> Result<Value> {
         Ok(json!([config::number("COUNT")?, config::boolean("ON")?, config::get("SECRET")]))
+    }
+
+    pub async fn knock(&self, arguments: Value) -> Result<u16> {
+        let request = http::get("https://a.example");
+        let credential = arguments["credential"].as_str().unwrap_or_default();
+        Ok(request.credential(credential).send().await?.status())
     }
 
     pub async fn fail(&self, _anything: Value, context: &Context) -> Result<()> {
@@ -199,6 +210,27 @@ fn only_declared_configuration_is_read() {
 }
 
 #[test]
+fn a_request_names_a_credential_that_is_declared_and_set() {
+    let host = || Host::new().http(|_| Reply::status(204));
+    let knock = |host: &Host, name| host.call::<Everything>("knock", json!({ "credential": name }));
+    let set = host().config("KEY", "k").credential("theirs");
+    for name in ["key", "theirs", "oauth"] {
+        assert_eq!(knock(&set, name), Ok(json!(204)));
+    }
+    let named: Vec<_> = set.requests().iter().map(|r| r.credential().map(str::to_owned)).collect();
+    assert_eq!(named, ["key", "theirs", "oauth"].map(|name| Some(name.to_owned())));
+    for (host, name, says) in [
+        (host(), "key", "the credential \"key\" needs the field KEY, which is not set"),
+        (set, "client", "the credential \"client\" needs the field TEXT"),
+        (host(), "kye", "no credential \"kye\"; there are: \"client\", \"key\", \"oauth\""),
+    ] {
+        let error = knock(&host, name).expect_err(says);
+        assert_eq!(error.code(), "http-credential");
+        assert!(error.message().contains(says), "{error}");
+    }
+}
+
+#[test]
 fn everything_is_described() {
     let manifest = Host::new().describe::<Everything>();
     assert_eq!(
@@ -213,6 +245,15 @@ fn everything_is_described() {
     assert_eq!(manifest.icon.as_deref(), Some(&b"png"[..]));
     assert_eq!(manifest.endpoint, Some(EndpointMode::Required));
     assert_eq!(manifest.asks[0].reason.as_deref(), Some("to do everything"));
+    let key = manifest.credential("key").expect("a credential");
+    assert_eq!(
+        (&key.origins[..], key.reason.as_deref()),
+        (&["{{TEXT}}".to_owned()][..], Some("to get in"))
+    );
+    let CredentialKind::ClientCredentials(client) = &manifest.credentials[1].kind else {
+        panic!("another kind: {manifest:?}")
+    };
+    assert_eq!((client.scope.as_deref(), client.in_body), (Some("all"), false));
     let keys: Vec<_> = manifest.fields.iter().map(|field| (&*field.key, field.plain)).collect();
     assert_eq!(keys, [("KEY", false), ("TEXT", true), ("COUNT", true), ("ON", true)]);
     let oauth = manifest.oauth.as_ref().expect("a grant");

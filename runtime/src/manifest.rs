@@ -2,6 +2,8 @@
 //!
 //! The connector room makes a [`Manifest`] from the guest's `describe`; everybody else reads it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,6 +33,9 @@ pub struct Manifest {
     pub endpoint: Option<EndpointMode>,
     /// What the connector asks to reach.
     pub asks: Vec<Ask>,
+    /// The credentials that the connector declares, beside the OAuth grant.
+    #[serde(default)]
+    pub credentials: Vec<Credential>,
     /// The actions, in order.
     pub actions: Vec<Action>,
 }
@@ -127,6 +132,44 @@ pub struct Ask {
     pub reason: Option<String>,
 }
 
+/// A credential that the broker makes of configuration fields. See `credential` in `wit/actions.wit`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Credential {
+    /// The name by which requests and grants ask for it.
+    pub name: String,
+    /// What it adds.
+    pub kind: CredentialKind,
+    /// Where it may go: origin patterns, or `{{KEY}}` for the origin of the URL in that field.
+    pub origins: Vec<String>,
+    /// Why, for the operator.
+    pub reason: Option<String>,
+}
+
+/// What a credential adds to a request. The values are keys of fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[expect(missing_docs, reason = "the fields are documented in wit/actions.wit")]
+pub enum CredentialKind {
+    /// `authorization: Bearer TOKEN`.
+    Bearer { token: String },
+    /// `authorization: Basic …`.
+    Basic { username: String, password: String },
+    /// A header field.
+    Header { name: String, value: String },
+    /// A parameter of the query.
+    Query { name: String, value: String },
+    /// A token of an OAuth 2 client.
+    ClientCredentials {
+        token_url: String,
+        client_id: String,
+        client_secret: String,
+        scope: Option<String>,
+        audience: Option<String>,
+        /// Client id and secret go into the body instead of a Basic header.
+        in_body: bool,
+    },
+}
+
 /// One action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -214,6 +257,35 @@ impl OAuth {
             });
         }
         fields
+    }
+}
+
+/// In words for people: `bearer of API_KEY`. Two that do not do the same have not the same words.
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bearer { token } => write!(out, "bearer of {token}"),
+            Self::Basic { username, password } => write!(out, "basic of {username} and {password}"),
+            Self::Header { name, value } => write!(out, "header {name:?} of {value}"),
+            Self::Query { name, value } => write!(out, "query {name:?} of {value}"),
+            Self::ClientCredentials {
+                token_url,
+                client_id,
+                client_secret,
+                scope,
+                audience,
+                in_body,
+            } => {
+                let client = format!("{client_id} and {client_secret}");
+                write!(out, "client-credentials of {client} at {token_url:?}")?;
+                for (what, text) in [("scope", scope), ("audience", audience)] {
+                    if let Some(text) = text {
+                        write!(out, ", {what} {text:?}")?;
+                    }
+                }
+                if *in_body { write!(out, ", in the body") } else { Ok(()) }
+            }
+        }
     }
 }
 

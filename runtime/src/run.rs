@@ -18,7 +18,7 @@ use crate::dispatch::{self, Dispatcher};
 use crate::events::Component;
 use crate::keyfile;
 use crate::local::{Hosted, LocalSettings, LocalWorkspace};
-use crate::manifest::Manifest;
+use crate::manifest::{Credential, Manifest};
 use crate::oauth::Authorization;
 use crate::printable::printable;
 use crate::recording::Recording;
@@ -324,6 +324,12 @@ fn tell_asks(id: &str, manifest: &Manifest) {
         let reason = ask.reason.as_deref().unwrap_or("no reason given");
         let ask = printable(&format!("asks to reach {}: {reason}", ask.origin));
         tracing::info!(connector = id, "{ask}");
+    }
+    for Credential { name, kind, origins, reason } in &manifest.credentials {
+        let reason = reason.as_deref().unwrap_or("no reason given");
+        let origins = origins.join(", ");
+        let declared = format!("declares the credential {name} ({kind}) for {origins}: {reason}");
+        tracing::info!(connector = id, "{}", printable(&declared));
     }
 }
 

@@ -143,9 +143,9 @@ impl RequestBuilder {
     }
 
     /// The name of a credential that the broker adds and the connector never sees: one that the
-    /// operator has set up under that name, or `oauth`, the OAuth grant that the connector declares.
-    /// Where the operator's grant adds one by itself, none need be named, and naming another one is
-    /// an error.
+    /// connector [declares](crate::Setup::credential) or that the operator has set up. `oauth` is the
+    /// OAuth grant that the connector declares. Where the operator's grant adds one by itself, none
+    /// need be named, and naming another one is an error.
     pub fn credential(mut self, name: impl Into<String>) -> Self {
         self.request.options.credential = Some(name.into());
         self

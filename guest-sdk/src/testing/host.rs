@@ -43,6 +43,8 @@ pub(super) struct State {
     pub config: BTreeMap<String, String>,
     /// The fields that may be read; none where no connector says which.
     pub declared: Option<Vec<String>>,
+    /// The credentials that may be named, and the fields that each needs.
+    pub credentials: BTreeMap<String, Vec<String>>,
     pub api: Option<Api>,
     pub requests: Vec<Request>,
     pub logs: Vec<LogLine>,
@@ -61,6 +63,12 @@ impl Host {
     /// declares it.
     pub fn config(self, key: &str, value: impl ToString) -> Self {
         self.0.borrow_mut().config.insert(key.into(), value.to_string());
+        self
+    }
+
+    /// A credential that the operator has and the connector does not declare.
+    pub fn credential(self, name: &str) -> Self {
+        self.0.borrow_mut().credentials.insert(name.into(), Vec::new());
         self
     }
 
@@ -142,6 +150,23 @@ impl Host {
         &self.0
     }
 
+    /// Why a request gets no credential, in the words of the real host.
+    pub(super) fn refuse_credential(&self, request: &Request) -> Option<crate::http::Error> {
+        let state = self.0.borrow();
+        let name = request.credential()?;
+        let Some(needs) = state.credentials.get(name) else {
+            let names: Vec<_> = state.credentials.keys().map(|name| format!("{name:?}")).collect();
+            let text = format!("there is no credential {name:?}; there are: {}", names.join(", "));
+            return Some(crate::http::Error::Credential(text));
+        };
+        let is_unset = |key: &&String| state.config.get(*key).is_none_or(String::is_empty);
+        let unset = needs.iter().find(is_unset)?;
+        Some(crate::http::Error::Credential(format!(
+            "the credential {name:?} needs the field {unset}, which is not set; set it in the \
+             connector's configuration"
+        )))
+    }
+
     /// Runs the fake API. The state is not borrowed meanwhile, so the API may look at the host.
     pub(super) fn ask_api(&self, request: &Request) -> Reply {
         let api = self.0.borrow().api.clone();
@@ -154,10 +179,20 @@ impl Host {
         }
     }
 
-    /// The fields that this connector declares are the ones that can be read from now on.
+    /// What this connector declares can be read and named from now on.
     pub(super) fn declare(&self, manifest: &Manifest) {
         let keys = manifest.fields.iter().map(|field| field.key.clone()).collect();
-        self.0.borrow_mut().declared = Some(keys);
+        let mut state = self.0.borrow_mut();
+        state.declared = Some(keys);
+        let oauth = manifest.oauth.iter().map(|_| ("oauth".to_owned(), Vec::new()));
+        let own = manifest.credentials.iter().map(|credential| {
+            let fields = credential.fields().into_iter().map(str::to_owned).collect();
+            (credential.name.clone(), fields)
+        });
+        for (name, fields) in own.chain(oauth) {
+            // The operator's own takes its place.
+            state.credentials.entry(name).or_insert(fields);
+        }
     }
 }
 

@@ -28,6 +28,11 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The credential that the host is to add. What it adds is not in the headers.
+    pub fn credential(&self) -> Option<&str> {
+        self.options.credential.as_deref()
+    }
+
     /// The body as text.
     ///
     /// # Panics

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::host::{Host, LogLine};
-use super::http::Request;
+use super::http::{Reply, Request};
 use crate::error::Result;
 use crate::http::{self, Answer, Error};
 use crate::logging::Level;
@@ -61,7 +61,11 @@ pub fn http_start(request: &http::Request) -> u64 {
     let host = host();
     let request = Request(request.clone());
     host.state().borrow_mut().requests.push(request.clone());
-    let (after, outcome) = host.ask_api(&request).within(request.options.timeout_ms);
+    let reply = match host.refuse_credential(&request) {
+        Some(error) => Reply::error(error),
+        None => host.ask_api(&request),
+    };
+    let (after, outcome) = reply.within(request.options.timeout_ms);
     host.state().borrow_mut().clock.start(after, Some(outcome))
 }
 

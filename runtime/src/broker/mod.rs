@@ -201,12 +201,11 @@ impl Broker {
         tally.permitted(decision(&permit));
         let terms = permit.terms();
         let (named, attached) = (given.credential.as_deref(), terms.credential.as_deref());
-        let credential = self.credentials.select(named, attached, given, &permit)?;
+        let credential = self.credentials.select(named, attached, &permit)?;
         if let Some(credential) = &credential {
+            credential.check(given, &permit, vault)?;
             tally.credential(credential.name());
-            for key in credential.fields() {
-                policy.may_carry(key, &given.url, &permit)?;
-            }
+            credential.check_fields(given, policy, &permit, vault)?;
         }
         let mut request = given.clone();
         order::apply(terms, &mut request)?;

@@ -157,6 +157,11 @@ impl Policy {
         Some(if in_part { Standing::InPart } else { Standing::NotGranted })
     }
 
+    /// The credentials that grants attach.
+    pub fn credentials(&self) -> impl Iterator<Item = &str> {
+        self.grants.iter().filter_map(|grant| grant.terms.credential.as_deref())
+    }
+
     /// The client certificates that grants name.
     pub fn client_certificates(&self) -> impl Iterator<Item = &ClientCertificate> {
         self.grants.iter().filter_map(|grant| grant.terms.client_certificate.as_ref())

@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use super::args::{self, limits_of};
 use crate::broker::{Mode, Policy, Standing};
 use crate::connector::{Engine, Limits, Loaded};
-use crate::manifest::{Action, Ask, Hints, Manifest};
+use crate::manifest::{Action, Ask, Credential, CredentialKind, Hints, Manifest};
 use crate::printable::printable;
 use crate::run::cache;
 use crate::settings::Environment;
 use crate::settings::choice::Choice;
+use crate::settings::file::File;
 
 /// A connector, and the settings that would be in force.
 struct Inspected {
@@ -21,6 +22,8 @@ struct Inspected {
     file: Option<PathBuf>,
     policy: Policy,
     revealed: Vec<String>,
+    /// The declared credentials that the settings file has in their place.
+    replaced: Vec<String>,
     limits: Limits,
 }
 
@@ -36,6 +39,7 @@ pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> an
         id: set.unwrap_or(own).to_owned(),
         policy: args.rules.policy(file.as_ref())?,
         revealed: args.rules.revealed(file.as_ref()),
+        replaced: replaced(manifest, file.as_ref()),
         file: file.map(|file| file.path),
         loaded,
         limits,
@@ -44,8 +48,14 @@ pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> an
     super::print(text.trim_end())
 }
 
+fn replaced(manifest: &Manifest, file: Option<&File>) -> Vec<String> {
+    let names = manifest.credentials.iter().map(|credential| &credential.name);
+    let is_own = |name: &&String| file.is_some_and(|file| file.credentials.contains_key(*name));
+    names.filter(is_own).cloned().collect()
+}
+
 fn as_json(inspected: &Inspected) -> anyhow::Result<String> {
-    let Inspected { id, loaded, file, policy, revealed, limits } = inspected;
+    let Inspected { id, loaded, file, policy, revealed, replaced, limits } = inspected;
     let limits: Map<String, Value> = Loaded::limits(limits)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into()))
@@ -64,6 +74,7 @@ fn as_json(inspected: &Inspected) -> anyhow::Result<String> {
             "asked": loaded.manifest.asks.iter().map(asked).collect::<Map<_, _>>(),
             "bound": policy.bound().map(|(key, to)| (key.to_owned(), to.into())).collect::<Map<_, _>>(),
             "revealed": revealed,
+            "replaced": replaced,
         },
     });
     Ok(serde_json::to_string_pretty(&value)?)
@@ -84,6 +95,7 @@ fn write_text(out: &mut String, inspected: &Inspected) -> fmt::Result {
         writeln!(out, "{}", printable(summary))?;
     }
     write_asks(out, manifest, policy)?;
+    write_credentials(out, inspected)?;
     write_grants(out, inspected)?;
     write_fields(out, manifest)?;
     writeln!(out, "\nActions")?;
@@ -102,7 +114,8 @@ fn write_text(out: &mut String, inspected: &Inspected) -> fmt::Result {
 }
 
 fn write_asks(out: &mut String, manifest: &Manifest, policy: &Policy) -> fmt::Result {
-    if manifest.asks.is_empty() && manifest.oauth.is_none() {
+    let token_urls: Vec<_> = manifest.credentials.iter().filter_map(token_url).collect();
+    if manifest.asks.is_empty() && manifest.oauth.is_none() && token_urls.is_empty() {
         return writeln!(out, "\nAsks to reach nothing");
     }
     writeln!(out, "\nAsks to reach (nothing is granted until you do)")?;
@@ -120,6 +133,43 @@ fn write_asks(out: &mut String, manifest: &Manifest, policy: &Policy) -> fmt::Re
     }
     if let Some(oauth) = &manifest.oauth {
         writeln!(out, "  {}  for OAuth tokens", printable(&oauth.token_url))?;
+    }
+    for (name, url) in token_urls {
+        writeln!(out, "  {}  for tokens of {name}", printable(url))?;
+    }
+    Ok(())
+}
+
+fn token_url(credential: &Credential) -> Option<(&str, &str)> {
+    match &credential.kind {
+        CredentialKind::ClientCredentials { token_url, .. } => Some((&credential.name, token_url)),
+        _ => None,
+    }
+}
+
+/// What the connector declares, and what the operator has in its place.
+fn write_credentials(out: &mut String, inspected: &Inspected) -> fmt::Result {
+    let Inspected { loaded, policy, replaced, .. } = inspected;
+    let credentials = &loaded.manifest.credentials;
+    if !credentials.is_empty() {
+        writeln!(out, "\nDeclares credentials (each goes only where you grant it, too)")?;
+    }
+    for Credential { name, kind, origins, reason } in credentials {
+        let what = printable(&format!("{kind}  {}", reason.as_deref().unwrap_or_default()));
+        writeln!(out, "  {name:24} {}", what.trim_end())?;
+        if replaced.contains(name) {
+            writeln!(out, "    replaced by [credentials.{name}] of the settings")?;
+            continue;
+        }
+        for origin in origins {
+            let standing = match policy.standing(origin) {
+                Some(Standing::Granted) => ", granted",
+                Some(Standing::InPart) => ", granted in part",
+                Some(Standing::NotGranted) => ", not granted",
+                None => "",
+            };
+            writeln!(out, "    for {}{standing}", printable(origin))?;
+        }
     }
     Ok(())
 }

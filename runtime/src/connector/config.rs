@@ -237,6 +237,7 @@ mod tests {
             oauth,
             endpoint: None,
             asks: Vec::new(),
+            credentials: Vec::new(),
             actions: Vec::new(),
         }
     }

@@ -4,9 +4,10 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use super::bindings::exports::aloma::connector::actions as wit;
-use super::limits;
+use super::{declared, limits};
 use crate::manifest::{
-    Action, Ask, EndpointMode, Field, FieldKind, Hints, Manifest, OAUTH_RESULT, OAuth,
+    Action, Ask, Credential, CredentialKind, EndpointMode, Field, FieldKind, Hints, Manifest,
+    OAUTH_RESULT, OAuth,
 };
 
 /// Turns what a guest says of itself into a manifest.
@@ -15,7 +16,8 @@ use crate::manifest::{
 /// A sentence that names the item at fault: too much, a bad name, a name twice, a schema that is no
 /// JSON.
 pub(super) fn manifest(said: wit::Manifest) -> anyhow::Result<Manifest> {
-    let items = said.fields.len() + said.asks.len() + said.actions.len();
+    let origins = said.credentials.iter().map(|credential| 1 + credential.origins.len());
+    let items = said.fields.len() + said.asks.len() + said.actions.len() + origins.sum::<usize>();
     ensure!(items <= limits::MANIFEST_ITEMS, "{items} items, more than {}", limits::MANIFEST_ITEMS);
     let bytes = size(&said);
     ensure!(bytes <= limits::MANIFEST_BYTES, "{bytes} bytes, more than {}", limits::MANIFEST_BYTES);
@@ -27,6 +29,10 @@ pub(super) fn manifest(said: wit::Manifest) -> anyhow::Result<Manifest> {
     }
     let fields: Vec<_> = said.fields.into_iter().map(field).collect::<Result<_, _>>()?;
     no_twins("field", fields.iter().map(|field| &field.key))?;
+    let credentials: Vec<_> =
+        said.credentials.into_iter().map(credential).collect::<Result<_, _>>()?;
+    no_twins("credential", credentials.iter().map(|credential| &credential.name))?;
+    credentials.iter().try_for_each(|credential| declared::check(credential, &fields))?;
     let actions: Vec<_> = said.actions.into_iter().map(action).collect::<Result<_, _>>()?;
     no_twins("action", actions.iter().map(|action| &action.name))?;
     Ok(Manifest {
@@ -40,6 +46,7 @@ pub(super) fn manifest(said: wit::Manifest) -> anyhow::Result<Manifest> {
         oauth: said.oauth.map(oauth),
         endpoint: said.endpoint.map(endpoint),
         asks: said.asks.into_iter().map(ask).collect::<Result<_, _>>()?,
+        credentials,
         actions,
     })
 }
@@ -56,11 +63,30 @@ fn size(said: &wit::Manifest) -> usize {
         required + action.arguments_schema.len() + texts(&[&action.result_schema])
     });
     let asks = said.asks.iter().map(|ask| ask.origin.len() + texts(&[&ask.reason]));
+    let credentials = said.credentials.iter().map(|credential| {
+        let origins: usize = credential.origins.iter().map(String::len).sum();
+        credential.name.len() + origins + texts(&[&credential.reason]) + kind_size(&credential.kind)
+    });
     let own = texts(&[&said.id, &said.summary, &said.description])
         + said.name.len()
         + said.version.len()
         + said.icon.as_ref().map_or(0, Vec::len);
-    own + fields.chain(actions).chain(asks).sum::<usize>()
+    own + fields.chain(actions).chain(asks).chain(credentials).sum::<usize>()
+}
+
+fn kind_size(kind: &wit::CredentialKind) -> usize {
+    match kind {
+        wit::CredentialKind::Bearer(token) => token.len(),
+        wit::CredentialKind::Basic(basic) => basic.username.len() + basic.password.len(),
+        wit::CredentialKind::Header(named) | wit::CredentialKind::Query(named) => {
+            named.name.len() + named.value.len()
+        }
+        wit::CredentialKind::ClientCredentials(client) => {
+            let more = [&client.scope, &client.audience].into_iter().flatten().map(String::len);
+            let parts = [&client.token_url, &client.client_id, &client.client_secret];
+            parts.into_iter().map(String::len).chain(more).sum()
+        }
+    }
 }
 
 /// Ids, names and versions go into HTTP headers and file names.
@@ -131,15 +157,44 @@ fn oauth(said: wit::Oauth) -> OAuth {
     }
 }
 
-/// Operators copy an origin into a flag, so it must not hide anything.
 fn ask(said: wit::Ask) -> anyhow::Result<Ask> {
-    let visible = said.origin.chars().all(|c| c.is_alphanumeric() || ":/.-*[]{}_".contains(c));
-    ensure!(
-        !said.origin.is_empty() && visible,
-        "it asks to reach {:?}; write an origin such as https://api.example.com",
-        said.origin
-    );
+    check_origin(&said.origin)?;
     Ok(Ask { origin: said.origin, reason: said.reason })
+}
+
+/// Operators copy an origin into a flag, so it must not hide anything.
+fn check_origin(origin: &str) -> anyhow::Result<()> {
+    let visible = origin.chars().all(|c| c.is_alphanumeric() || ":/.-*[]{}_".contains(c));
+    ensure!(
+        !origin.is_empty() && visible,
+        "it asks to reach {origin:?}; write an origin such as https://api.example.com"
+    );
+    Ok(())
+}
+
+fn credential(said: wit::Credential) -> anyhow::Result<Credential> {
+    said.origins.iter().try_for_each(|origin| check_origin(origin))?;
+    let kind = match said.kind {
+        wit::CredentialKind::Bearer(token) => CredentialKind::Bearer { token },
+        wit::CredentialKind::Basic(wit::BasicCredential { username, password }) => {
+            CredentialKind::Basic { username, password }
+        }
+        wit::CredentialKind::Header(wit::NamedCredential { name, value }) => {
+            CredentialKind::Header { name, value }
+        }
+        wit::CredentialKind::Query(wit::NamedCredential { name, value }) => {
+            CredentialKind::Query { name, value }
+        }
+        wit::CredentialKind::ClientCredentials(client) => CredentialKind::ClientCredentials {
+            token_url: client.token_url,
+            client_id: client.client_id,
+            client_secret: client.client_secret,
+            scope: client.scope,
+            audience: client.audience,
+            in_body: client.auth == wit::ClientAuth::Body,
+        },
+    };
+    Ok(Credential { name: said.name, kind, origins: said.origins, reason: said.reason })
 }
 
 fn endpoint(said: wit::EndpointMode) -> EndpointMode {

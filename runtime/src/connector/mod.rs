@@ -6,6 +6,7 @@
 mod bindings;
 pub mod cache;
 pub mod config;
+mod declared;
 mod describe;
 pub mod engine;
 mod error;
@@ -24,6 +25,7 @@ use serde_json::value::RawValue;
 
 pub use self::cache::Cache;
 pub use self::config::{Configuration, Values, secret_fields};
+pub use self::declared::declared_credential;
 pub use self::engine::Engine;
 pub use self::error::{CallError, Failure};
 pub use self::host::workspace::{Answer, Blob, NewBlob, Workspace};

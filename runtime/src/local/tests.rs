@@ -37,6 +37,7 @@ fn manifest() -> Manifest {
         oauth: None,
         endpoint: None,
         asks: vec![],
+        credentials: vec![],
         actions: vec![action],
     }
 }

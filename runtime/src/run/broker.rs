@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 
 use super::ConnectorSettings;
 use crate::broker::{
     Broker, ClientCertificate, DiskStore, MemoryStore, Network, Prepared, Setup, Store, Traffic,
 };
-use crate::connector::secret_fields;
+use crate::connector::{declared_credential, secret_fields};
 use crate::events::{Component, Events};
-use crate::manifest::Manifest;
+use crate::manifest::{Credential, Manifest};
 use crate::settings::{self, Environment};
 use crate::tls::ClientIdentity;
 
@@ -84,26 +84,60 @@ impl ConnectorSettings {
         let folder = self.folder();
         let variable = |name: &str| environment.secret(name).cloned();
         let mut all = BTreeMap::new();
+        // The operator's own takes the place of the one that the connector declares.
+        let is_own = |declared: &&Credential| self.credentials.contains_key(&declared.name);
+        for declared in manifest.credentials.iter().filter(|declared| !is_own(declared)) {
+            all.insert(declared.name.clone(), declared_credential(declared)?);
+        }
         for (name, credential) in &self.credentials {
             let prepared = credential.resolve(name, folder, &variable)?;
-            for field in prepared.fields() {
-                check_field(manifest, name, field)?;
-            }
+            check_fields(manifest, name, &prepared)?;
             all.insert(name.clone(), prepared);
         }
+        self.check_attached(&all)?;
         Ok(all)
+    }
+
+    /// Whether the credentials that grants name are there.
+    fn check_attached(&self, all: &BTreeMap<String, Prepared>) -> anyhow::Result<()> {
+        let mut attached = self.policy.credentials();
+        let Some(missing) = attached.find(|name| *name != OAUTH && !all.contains_key(*name)) else {
+            return Ok(());
+        };
+        let names: Vec<_> = all.keys().map(String::as_str).collect();
+        bail!(
+            "a grant names the credential {missing:?}, which is none of [credentials] and none that \
+             the connector declares; {}",
+            match names.as_slice() {
+                [] => format!("add [credentials.{missing}]"),
+                names => format!("there are: {}", names.join(", ")),
+            }
+        )
     }
 }
 
-fn check_field(manifest: &Manifest, name: &str, field: &str) -> anyhow::Result<()> {
+/// The grant that the connector declares and the workspace makes.
+const OAUTH: &str = "oauth";
+
+fn check_fields(manifest: &Manifest, name: &str, prepared: &Prepared) -> anyhow::Result<()> {
     let secrets: Vec<_> = secret_fields(manifest).collect();
-    ensure!(
-        secrets.iter().any(|secret| secret == field),
-        "[credentials.{name}] takes a value from the field {field}, which is no secret field of {}; \
-         it has: {}",
-        manifest.name,
-        if secrets.is_empty() { "none".to_owned() } else { secrets.join(", ") }
-    );
+    let plain: Vec<_> =
+        manifest.fields.iter().filter(|field| field.plain).map(|field| field.key.clone()).collect();
+    for (fields, what, fit) in [
+        (prepared.secret_fields(), "a secret", vec![&secrets]),
+        (prepared.url_fields(), "a URL", vec![&plain]),
+        (prepared.fields(), "a value", vec![&secrets, &plain]),
+    ] {
+        let fit: Vec<_> = fit.into_iter().flatten().map(String::as_str).collect();
+        if let Some(wrong) = fields.iter().find(|field| !fit.contains(field)) {
+            bail!(
+                "[credentials.{name}] takes {what} from the field {wrong}, which is no such field of \
+                 {}; it has: {}",
+                manifest.name,
+                if fit.is_empty() { "none".to_owned() } else { fit.join(", ") }
+            );
+        }
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::covers;
 use crate::connector::secret_fields;
-use crate::manifest::Manifest;
+use crate::manifest::{Credential, Manifest};
 use crate::printable::printable;
 
 /// All that a connector asks for. Asking grants nothing.
@@ -24,6 +24,8 @@ pub struct Asks {
     pub oauth_scopes: Vec<String>,
     /// The configuration fields that hold secrets.
     pub secrets: Vec<String>,
+    /// The credentials that it declares, each once for every origin that it may go to.
+    pub credentials: Vec<String>,
     /// The interfaces that it imports.
     pub imports: Vec<String>,
 }
@@ -45,6 +47,8 @@ pub struct Accepted {
     #[serde(default)]
     secrets: Vec<String>,
     #[serde(default)]
+    credentials: Vec<String>,
+    #[serde(default)]
     imports: Vec<String>,
 }
 
@@ -54,6 +58,7 @@ impl Asks {
         let mut asks = Self {
             origins: manifest.asks.iter().map(|ask| ask.origin.clone()).collect(),
             secrets: secret_fields(manifest).collect(),
+            credentials: manifest.credentials.iter().flat_map(credential_at_origins).collect(),
             imports: imports.to_vec(),
             ..Self::default()
         };
@@ -75,6 +80,7 @@ impl Asks {
             oauth_urls: missing(&self.oauth_urls, &other.oauth_urls, |asked, known| asked == known),
             oauth_scopes: missing(&self.oauth_scopes, &other.oauth_scopes, |a, known| a == known),
             secrets: missing(&self.secrets, &other.secrets, |asked, known| asked == known),
+            credentials: missing(&self.credentials, &other.credentials, covers_credential),
             // A newer toolchain names newer versions of the same interfaces, which can do no more
             // here.
             imports: missing(&self.imports, &other.imports, |asked, known| {
@@ -95,12 +101,13 @@ impl Asks {
         lists.flat_map(|(what, list)| list.iter().map(move |one| line(what, one))).collect()
     }
 
-    fn lists(&self) -> [(&'static str, &[String]); 5] {
+    fn lists(&self) -> [(&'static str, &[String]); 6] {
         [
             ("origin", &self.origins),
             ("OAuth URL", &self.oauth_urls),
             ("OAuth scope", &self.oauth_scopes),
             ("secret", &self.secrets),
+            ("credential", &self.credentials),
             ("import", &self.imports),
         ]
     }
@@ -117,6 +124,22 @@ fn missing(asked: &[String], known: &[String], is: impl Fn(&str, &str) -> bool) 
     new
 }
 
+/// What separates a credential from the origin that it may go to. An origin does not hold it.
+const FOR: &str = " for ";
+
+fn credential_at_origins(credential: &Credential) -> impl Iterator<Item = String> {
+    let Credential { name, kind, origins, .. } = credential;
+    origins.iter().map(move |origin| format!("{name} ({kind}){FOR}{origin}"))
+}
+
+/// Whether one is the same credential as another that may go to the same origin, or further.
+fn covers_credential(asked: &str, known: &str) -> bool {
+    let (Some(asked), Some(known)) = (asked.rsplit_once(FOR), known.rsplit_once(FOR)) else {
+        return asked == known;
+    };
+    asked.0 == known.0 && (asked.1 == known.1 || covers(known.1, asked.1))
+}
+
 /// An interface without its version.
 fn interface(import: &str) -> &str {
     import.split('@').next().unwrap_or(import)
@@ -125,15 +148,16 @@ fn interface(import: &str) -> &str {
 impl Accepted {
     /// All that a version asks for.
     pub fn of(version: &str, digest: String, asks: Asks) -> Self {
-        let Asks { origins, oauth_urls, oauth_scopes, secrets, imports } = asks;
+        let Asks { origins, oauth_urls, oauth_scopes, secrets, credentials, imports } = asks;
         let version = version.to_owned();
-        Self { version, digest, origins, oauth_urls, oauth_scopes, secrets, imports }
+        Self { version, digest, origins, oauth_urls, oauth_scopes, secrets, credentials, imports }
     }
 
     /// What was accepted.
     pub fn asks(&self) -> Asks {
-        let Self { origins, oauth_urls, oauth_scopes, secrets, imports, .. } = self.clone();
-        Asks { origins, oauth_urls, oauth_scopes, secrets, imports }
+        let own = self.clone();
+        let Self { origins, oauth_urls, oauth_scopes, secrets, credentials, imports, .. } = own;
+        Asks { origins, oauth_urls, oauth_scopes, secrets, credentials, imports }
     }
 
     /// Refuses a connector that asks for more.
@@ -219,6 +243,7 @@ impl Accepted {
             ("oauth-urls", &asks.oauth_urls),
             ("oauth-scopes", &asks.oauth_scopes),
             ("secrets", &asks.secrets),
+            ("credentials", &asks.credentials),
             ("imports", &asks.imports),
         ] {
             match list.as_slice() {
@@ -295,6 +320,7 @@ oauth-scopes = []
 secrets = [
     "API_KEY",
 ]
+credentials = []
 imports = []
 "#;
 
@@ -305,6 +331,10 @@ imports = []
             oauth_urls: list(&["https://id.example/authorize", "https://id.example/token"]),
             oauth_scopes: list(&["read"]),
             secrets: list(&["KEY"]),
+            credentials: list(&[
+                "api (bearer of KEY) for https://*.a.example",
+                "api (bearer of KEY) for {{URL}}",
+            ]),
             imports: list(&["aloma:connector/http@0.1.0", "wasi:io/streams@0.2.0"]),
         };
         let new = Asks {
@@ -312,6 +342,11 @@ imports = []
             oauth_urls: list(&["https://id.example/authorize", "https://id.example/v2/token"]),
             oauth_scopes: list(&["read", "write", "write"]),
             secrets: list(&["TOKEN", "KEY"]),
+            credentials: list(&[
+                "api (bearer of KEY) for https://x.a.example",
+                "api (bearer of KEY) for https://b.example",
+                "api (bearer of TOKEN) for {{URL}}",
+            ]),
             imports: list(&["wasi:io/streams@0.2.6", "wasi:http/outgoing-handler@0.2.6"]),
         };
         let more = [
@@ -320,12 +355,16 @@ imports = []
             "OAuth URL https://id.example/v2/token",
             "OAuth scope write",
             "secret TOKEN",
+            "credential api (bearer of KEY) for https://b.example",
+            "credential api (bearer of TOKEN) for {{URL}}",
             "import wasi:http/outgoing-handler@0.2.6",
         ];
         let less = [
             "origin https://*.a.example",
             "origin https://b.example",
             "OAuth URL https://id.example/token",
+            "credential api (bearer of KEY) for https://*.a.example",
+            "credential api (bearer of KEY) for {{URL}}",
             "import aloma:connector/http@0.1.0",
         ];
         assert_eq!(new.beyond(&old).lines(), more);

@@ -158,16 +158,6 @@ impl File {
             self.id.as_ref().is_none_or(|id| !id.trim().is_empty()),
             "the id is empty; leave it out to take the connector's own"
         );
-        for credential in self.grants.iter().filter_map(GrantTable::credential) {
-            ensure!(
-                self.credentials.contains_key(credential) || credential == OAUTH,
-                "a grant names the credential {credential:?}, which is none of [credentials]; {}",
-                match self.credentials.keys().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                    [] => format!("add [credentials.{credential}]"),
-                    names => format!("there are: {}", names.join(", ")),
-                }
-            );
-        }
         Ok(())
     }
 
@@ -188,9 +178,6 @@ impl File {
         self.secrets.iter().filter(|(_, secret)| secret.reveal).map(|(key, _)| key)
     }
 }
-
-/// The credential that a connector declares itself: the grant made through the workspace.
-const OAUTH: &str = "oauth";
 
 /// Reads the text of a settings file.
 ///
@@ -344,10 +331,6 @@ concurrency = 8
             ),
             ("id = 'a'\nid = 'b'", "line 2: the key `id` is there twice"),
             ("id = 'a", "line 1: "),
-            (
-                "[[grant]]\norigin = 'https://a.example'\ncredential = 'x'",
-                "credential \"x\", which is none of [credentials]; add [credentials.x]",
-            ),
         ] {
             let error = format!("{:#}", parse(text).expect_err(text));
             assert!(error.contains("/etc/aloma/connector.toml: "), "{error}");

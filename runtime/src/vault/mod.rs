@@ -32,6 +32,8 @@ use substitute::Finder;
 #[derive(Default)]
 pub struct Vault {
     secrets: BTreeMap<String, Secret>,
+    /// The values of the other fields, which credentials may need beside a secret.
+    plain: BTreeMap<String, SecretString>,
     finder: Finder,
     /// Knows the values that the guest does not.
     answers: Arc<Scrubber>,
@@ -54,12 +56,15 @@ impl Vault {
         placeholders: &Placeholders,
         revealed: &BTreeSet<String>,
     ) -> Self {
-        let sealed = |(key, value): (String, SecretString)| {
-            let placeholder = placeholders.of(&key)?.to_owned();
+        let (mut secrets, mut plain) = (BTreeMap::new(), BTreeMap::new());
+        for (key, value) in values {
+            let Some(placeholder) = placeholders.of(&key).map(str::to_owned) else {
+                plain.insert(key, value);
+                continue;
+            };
             let is_revealed = revealed.contains(&key);
-            Some((key, Secret { placeholder, value, is_revealed }))
-        };
-        let secrets: BTreeMap<_, _> = values.into_iter().filter_map(sealed).collect();
+            secrets.insert(key, Secret { placeholder, value, is_revealed });
+        }
         let scrubber = |known: fn(&&Secret) -> bool| {
             let secrets = secrets.values().filter(known);
             Scrubber::new(secrets.map(|one| (one.value.expose_secret(), &*one.placeholder)))
@@ -71,7 +76,7 @@ impl Vault {
             everything.clone()
         };
         let placeholders = secrets.iter().map(|(key, one)| (&*one.placeholder, &**key));
-        Self { finder: Finder::new(placeholders), answers, everything, secrets }
+        Self { finder: Finder::new(placeholders), answers, everything, secrets, plain }
     }
 
     /// Whether there is nothing to keep.
@@ -94,6 +99,16 @@ impl Vault {
     /// The value of a secret field. None where the field is none, or not set.
     pub(crate) fn value(&self, key: &str) -> Option<&SecretString> {
         self.secrets.get(key).map(|secret| &secret.value)
+    }
+
+    /// The value of a field that the guest reads, secret or not. None where it is not set.
+    pub(crate) fn value_of_any(&self, key: &str) -> Option<&SecretString> {
+        self.value(key).or_else(|| self.plain.get(key))
+    }
+
+    /// The value of a field that is no secret. None where it is one, or not set.
+    pub(crate) fn plain(&self, key: &str) -> Option<&str> {
+        self.plain.get(key).map(ExposeSecret::expose_secret)
     }
 
     /// The fields whose placeholders are in there, in order.
@@ -156,6 +171,7 @@ mod tests {
         assert!(vault.visible("KEY").is_some_and(placeholder::is_one));
         assert_eq!(vault.visible("OTHER"), Some("another-secret"));
         assert_eq!((vault.visible("PLAIN"), vault.visible("UNSET")), (None, None));
+        assert_eq!((vault.plain("PLAIN"), vault.plain("KEY")), (Some("not secret"), None));
     }
 
     #[test]

@@ -202,6 +202,7 @@ mod tests {
             oauth: None,
             endpoint: None,
             asks: Vec::new(),
+            credentials: Vec::new(),
             actions: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Credentials: what the broker adds to a request and the guest never sees.
 //!
 //! A guest names one, or a grant attaches it; which one and whether it may go there is decided by
-//! [`Credentials::select`], what it does to a request by [`Credential::dress`].
+//! [`Credentials::select`] and [`Credential::check`], what it does to a request by [`Credential::dress`].
 
 mod assertion;
 mod aws;
@@ -13,6 +13,7 @@ mod sender;
 mod settings;
 mod source;
 mod store;
+mod template;
 mod tokens;
 mod workspace;
 
@@ -20,9 +21,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
+use url::Url;
 
 use self::aws::{Signer, add_signature};
 use self::dress::{add_bearer, add_fixed, conflict, pair};
@@ -30,9 +32,10 @@ use self::grant::Grant;
 use self::recipe::Recipe;
 use self::settings::{AwsKeys, Kind, OAUTH, Origins, Token};
 use self::source::Value;
+use self::template::TokenUrl;
 use self::tokens::{Bearer, TOKEN_MARK};
 use self::workspace::Workspace;
-use super::policy::Permit;
+use super::policy::{Permit, Policy, toml_key};
 use super::request::{Error, Parsed};
 use crate::vault::{Scrubber, Vault};
 
@@ -67,6 +70,8 @@ pub(super) struct Credential {
     name: Arc<str>,
     kind: Kind,
     origins: Option<Origins>,
+    /// The lines by which the operator would write it, where the connector declares it.
+    declared: Option<String>,
     grant: Arc<Grant>,
     /// What its token is asked for with, where no configuration changes it.
     recipe: OnceLock<Arc<Recipe>>,
@@ -91,17 +96,25 @@ impl Credentials {
         };
         let workspace = Arc::new(Workspace::new(grant(OAUTH), tools.clone()));
         let fixed = Arc::new(scrubber(prepared.values()));
-        let own = Prepared { kind: Kind::Workspace, origins: None };
+        let own = Prepared { kind: Kind::Workspace, origins: None, declared: None };
         let all = [(OAUTH.to_owned(), own)].into_iter().chain(prepared);
         let credential = |(name, prepared): (String, Prepared)| {
-            let Prepared { kind, origins } = prepared;
+            let Prepared { kind, origins, declared } = prepared;
             let is_workspace = matches!(kind, Kind::Workspace);
             let grant = if is_workspace { workspace.grant.clone() } else { grant(&name) };
             let (workspace, clock) = (workspace.clone(), tools.clock.clone());
             let own_name = name.as_str().into();
             let recipe = OnceLock::new();
-            let credential =
-                Credential { name: own_name, kind, origins, grant, recipe, workspace, clock };
+            let credential = Credential {
+                name: own_name,
+                kind,
+                origins,
+                declared,
+                grant,
+                recipe,
+                workspace,
+                clock,
+            };
             (name, Arc::new(credential))
         };
         let by_name = Arc::new(all.map(credential).collect());
@@ -113,7 +126,6 @@ impl Credentials {
         &self,
         named: Option<&str>,
         attached: Option<&str>,
-        request: &Parsed,
         permit: &Permit,
     ) -> Result<Option<Arc<Credential>>, Error> {
         let name = match (named, attached) {
@@ -129,7 +141,6 @@ impl Credentials {
         };
         let Some(name) = name else { return Ok(None) };
         let credential = self.by_name.get(name).ok_or_else(|| self.unknown(name))?;
-        credential.check(request, permit)?;
         Ok(Some(credential.clone()))
     }
 
@@ -184,13 +195,48 @@ impl Credential {
         &self.name
     }
 
-    /// The fields of the configuration that go to the API itself, and so only where they may.
-    pub fn fields(&self) -> impl Iterator<Item = &str> {
-        self.kind
-            .values()
-            .into_iter()
-            .filter(|_| !matches!(self.kind, Kind::Token(_)))
-            .filter_map(Value::field)
+    /// Whether it may be added to a request that was let through.
+    pub fn check(&self, request: &Parsed, permit: &Permit, vault: &Vault) -> Result<(), Error> {
+        if let Some(what) = conflict(request, &self.kind) {
+            return Err(Error::InvalidRequest(format!(
+                "the request has both a credential and {what}; leave one out"
+            )));
+        }
+        permit.may_carry(&format!("the credential {:?}", self.name), &request.url)?;
+        match &self.origins {
+            Some(origins) if !origins.hold(&request.url, vault) => {
+                Err(Error::Denied(self.refusal(origins, permit.origin(), vault)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the secrets in fields of the configuration may go where it takes them: to the API, or
+    /// to a token endpoint that the connector declares. One that the operator wrote is right.
+    pub fn check_fields(
+        &self,
+        request: &Parsed,
+        policy: &Policy,
+        permit: &Permit,
+        vault: &Vault,
+    ) -> Result<(), Error> {
+        // A user name or an id may be in a secret field, too.
+        let fields = self.kind.values().into_iter().filter_map(Value::field);
+        let mut keys = fields.filter(|key| vault.plain(key).is_none());
+        if !matches!(self.kind, Kind::Token(_)) {
+            return Ok(keys.try_for_each(|key| policy.may_carry(key, &request.url, permit))?);
+        }
+        let Some(token_url) = self.declared.as_ref().and(self.kind.token_url()) else {
+            return Ok(());
+        };
+        let url = Url::parse(&token_url.get(&self.name, vault)?).map_err(|error| {
+            Error::Credential(format!(
+                "the credential {:?} has a token endpoint that is no URL: {error}",
+                self.name
+            ))
+        })?;
+        let permit = policy.check(&Method::POST, &url)?;
+        Ok(keys.try_for_each(|key| policy.may_carry(key, &url, &permit))?)
     }
 
     /// A copy of the request with the credential in it, for one attempt. Waits for a token where
@@ -244,25 +290,25 @@ impl Credential {
             return Ok(recipe.clone());
         }
         let recipe = Arc::new(Recipe::new(&self.name, token, vault)?);
-        let is_final = self.kind.values().iter().all(|value| value.known().is_some());
+        let url_field = self.kind.token_url().and_then(TokenUrl::field);
+        let all_known = self.kind.values().iter().all(|value| value.known().is_some());
+        let is_final = all_known && url_field.is_none();
         Ok(if is_final { self.recipe.get_or_init(|| recipe).clone() } else { recipe })
     }
 
-    fn check(&self, request: &Parsed, permit: &Permit) -> Result<(), Error> {
-        let (name, origin) = (&self.name, permit.origin());
-        if let Some(what) = conflict(request, &self.kind) {
-            return Err(Error::InvalidRequest(format!(
-                "the request has both a credential and {what}; leave one out"
-            )));
-        }
-        permit.may_carry(&format!("the credential {name:?}"), &request.url)?;
-        match &self.origins {
-            Some(origins) if !origins.hold(&request.url) => Err(Error::Denied(format!(
-                "the credential {name:?} is not bound to {origin}; allow it with {} in \
-                 [credentials.{name}] of connector.toml",
-                origins.line_with(origin)
-            ))),
-            _ => Ok(()),
+    /// It is bound to other origins. The operator changes his own, and takes the place of another's.
+    fn refusal(&self, origins: &Origins, origin: &str, vault: &Vault) -> String {
+        let (name, key, line) = (&self.name, toml_key(&self.name), origins.line_with(origin));
+        match &self.declared {
+            None => format!(
+                "the credential {name:?} is not bound to {origin}; allow it with {line} in \
+                 [credentials.{key}] of connector.toml"
+            ),
+            Some(lines) => format!(
+                "the connector declares the credential {name:?} for {}, and not for {origin}; allow \
+                 it with your own of that name in connector.toml: [credentials.{key}] {lines} {line}",
+                origins.shown(vault)
+            ),
         }
     }
 

@@ -177,7 +177,7 @@ impl Client {
     fn new(name: &str, keys: &ClientKeys, vault: &Vault) -> Result<Self, Error> {
         let secret = keys.secret.as_ref().map(|secret| secret.get(name, vault)).transpose()?;
         Ok(Self {
-            token_url: keys.token_url.clone(),
+            token_url: keys.token_url.get(name, vault)?,
             id: keys.id.get(name, vault)?.to_owned(),
             secret: secret.map(SecretString::from),
             use_header: keys.use_header,

@@ -14,9 +14,11 @@ use self::reader::{Reader, check_name};
 use super::super::policy::Policy;
 use super::assertion::{Assertion, Signing};
 use super::source::{Lookup, Source, Value};
+use super::template::{TokenUrl, origin_in, whole_field};
+use crate::vault::Vault;
 
 /// One credential, as the operator writes it. `origins`: where it may go; without, anywhere that a
-/// secret may.
+/// secret may. `{{KEY}}` stands for the origin of the URL in a plain field of the configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 #[serde(deny_unknown_fields)]
@@ -97,7 +99,8 @@ pub enum Auth {
 #[error("[credentials.{name}]: {text}")]
 pub struct CredentialError {
     name: String,
-    text: String,
+    /// The same without the name.
+    pub text: String,
 }
 
 /// A credential whose settings were read and are in order.
@@ -105,6 +108,8 @@ pub struct CredentialError {
 pub struct Prepared {
     pub(super) kind: Kind,
     pub(super) origins: Option<Origins>,
+    /// The lines by which the operator would write it, where the connector declares it.
+    pub(super) declared: Option<String>,
 }
 
 /// The origins that a credential is bound to.
@@ -112,6 +117,8 @@ pub struct Prepared {
 pub(super) struct Origins {
     pub written: Vec<String>,
     pub policy: Policy,
+    /// The plain fields whose URLs have such an origin.
+    pub fields: Vec<String>,
 }
 
 /// What is added to a request, with its values as far as they are known.
@@ -136,7 +143,7 @@ pub(super) enum Token {
 
 #[derive(Debug)]
 pub(super) struct ClientKeys {
-    pub token_url: String,
+    pub token_url: TokenUrl,
     pub id: Value,
     pub secret: Option<Value>,
     pub scope: Option<String>,
@@ -168,7 +175,7 @@ impl CredentialSettings {
         check_name(name, self).map_err(error)?;
         let origins = self.origins().map(Origins::read).transpose().map_err(error)?;
         let kind = Reader { base, env }.kind(self).map_err(error)?;
-        Ok(Prepared { kind, origins })
+        Ok(Prepared { kind, origins, declared: None })
     }
 
     fn origins(&self) -> Option<&[String]> {
@@ -187,10 +194,26 @@ impl CredentialSettings {
 }
 
 impl Prepared {
-    /// The fields of the connector's configuration that it takes values from. The connector must
-    /// declare each of them as a secret.
+    /// The same, declared by the connector. The operator would write it with these lines.
+    #[must_use]
+    pub fn declared(self, lines: String) -> Self {
+        Self { declared: Some(lines), ..self }
+    }
+
+    /// The fields of the connector's configuration that it takes values from.
     pub fn fields(&self) -> BTreeSet<&str> {
         self.kind.values().into_iter().filter_map(Value::field).collect()
+    }
+
+    /// Those of them that the connector must describe as secrets.
+    pub fn secret_fields(&self) -> BTreeSet<&str> {
+        self.kind.secret_values().filter_map(Value::field).collect()
+    }
+
+    /// The fields with the URLs that it is sent to, which the connector must describe as plain.
+    pub fn url_fields(&self) -> BTreeSet<&str> {
+        let origins = self.origins.iter().flat_map(|origins| &origins.fields);
+        origins.map(String::as_str).chain(self.kind.token_url().and_then(TokenUrl::field)).collect()
     }
 
     /// Whether it has tokens that are worth keeping.
@@ -200,17 +223,7 @@ impl Prepared {
 
     /// The parts that nobody may see, as far as they are known.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
-        let public: Vec<_> = match &self.kind {
-            Kind::Basic { username, .. } => vec![username],
-            Kind::Aws(keys) => vec![&keys.id],
-            Kind::Token(
-                Token::ClientCredentials { client, .. } | Token::Refresh { client, .. },
-            ) => vec![&client.id],
-            _ => Vec::new(),
-        };
-        let values = self.kind.values().into_iter();
-        let is_secret = move |value: &&Value| !public.iter().any(|one| std::ptr::eq(*one, *value));
-        values.filter(is_secret).filter_map(Value::known)
+        self.kind.secret_values().filter_map(Value::known)
     }
 }
 
@@ -232,6 +245,30 @@ impl Kind {
             Kind::Workspace => Vec::new(),
         }
     }
+
+    /// The values that nobody may see.
+    pub fn secret_values(&self) -> impl Iterator<Item = &Value> {
+        let public = match self {
+            Kind::Basic { username, .. } => Some(username),
+            Kind::Aws(keys) => Some(&keys.id),
+            Kind::Token(
+                Token::ClientCredentials { client, .. } | Token::Refresh { client, .. },
+            ) => Some(&client.id),
+            _ => None,
+        };
+        let is_secret = move |value: &&Value| !public.is_some_and(|one| std::ptr::eq(one, *value));
+        self.values().into_iter().filter(is_secret)
+    }
+
+    /// Where it gets its tokens, for a client's id and secret.
+    pub fn token_url(&self) -> Option<&TokenUrl> {
+        match self {
+            Kind::Token(
+                Token::ClientCredentials { client, .. } | Token::Refresh { client, .. },
+            ) => Some(&client.token_url),
+            _ => None,
+        }
+    }
 }
 
 impl ClientKeys {
@@ -248,18 +285,34 @@ impl Origins {
             );
         }
         // Whether the origin is granted is asked elsewhere; this only compares.
-        let all = Policy::parse(written, &[])
+        let is_pattern = |one: &&String| whole_field(one).is_none();
+        let patterns: Vec<_> = written.iter().filter(is_pattern).cloned().collect();
+        let all = Policy::parse(&patterns, &[])
             .map_err(|error| format!("origins: {}", error.to_string().replace("--allow ", "")))?;
-        let by_name = written.iter().filter(|one| Policy::parse(&[], &[(*one).clone()]).is_ok());
+        let by_name = patterns.iter().filter(|one| Policy::parse(&[], &[(*one).clone()]).is_ok());
         let by_name: Vec<_> = by_name.cloned().collect();
         // Private addresses match only where they are granted as such.
-        let policy = Policy::parse(written, &by_name).unwrap_or(all);
-        Ok(Self { written: written.to_vec(), policy })
+        let policy = Policy::parse(&patterns, &by_name).unwrap_or(all);
+        let fields = written.iter().filter_map(|one| whole_field(one)).map(str::to_owned).collect();
+        Ok(Self { written: written.to_vec(), policy, fields })
     }
 
-    /// Whether it may go to a URL of this origin.
-    pub fn hold(&self, url: &Url) -> bool {
-        self.policy.check_origin(url).is_ok()
+    /// Whether it may go to a URL of this origin under this configuration.
+    pub fn hold(&self, url: &Url, vault: &Vault) -> bool {
+        let is_of = |field: &String| origin_in(field, vault).is_some_and(|it| it == url.origin());
+        self.policy.check_origin(url).is_ok() || self.fields.iter().any(is_of)
+    }
+
+    /// All of them, with what stands in their fields.
+    pub fn shown(&self, vault: &Vault) -> String {
+        let shown = |one: &String| match whole_field(one) {
+            None => one.clone(),
+            Some(field) => match origin_in(field, vault) {
+                Some(origin) => format!("{one} ({})", origin.ascii_serialization()),
+                None => format!("{one} (no URL is set)"),
+            },
+        };
+        self.written.iter().map(shown).collect::<Vec<_>>().join(", ")
     }
 
     /// The line that would allow one more.

@@ -24,7 +24,8 @@ pub enum Source {
     Env(String),
     /// It is in that file, whose last line break does not count.
     File(String),
-    /// It is in that field of the connector's configuration, which must be a secret one.
+    /// It is in that field of the connector's configuration, which must be a secret one unless the
+    /// value may be seen.
     Field(String),
 }
 
@@ -77,13 +78,9 @@ impl Value {
             Self::Known(value) => return Ok(value.expose_secret()),
             Self::Field(key) => key,
         };
-        let value = vault.value(key).map(SecretString::expose_secret);
-        value.filter(|value| !value.is_empty()).ok_or_else(|| {
-            Error::Credential(format!(
-                "the credential {credential:?} needs the field {key}, which is not set or is no \
-                 secret field; set it in the connector's configuration"
-            ))
-        })
+        // Which fields must be secret ones was checked when the connector was loaded.
+        let value = vault.value_of_any(key).map(SecretString::expose_secret);
+        value.filter(|value| !value.is_empty()).ok_or_else(|| not_set(credential, key))
     }
 
     /// The value, where it is known already.
@@ -101,6 +98,14 @@ impl Value {
             Self::Field(key) => Some(key),
         }
     }
+}
+
+/// A credential lacks the value of a field.
+pub(super) fn not_set(credential: &str, key: &str) -> Error {
+    Error::Credential(format!(
+        "the credential {credential:?} needs the field {key}, which is not set; set it in the \
+         connector's configuration"
+    ))
 }
 
 fn read(path: &Path) -> Result<SecretString, String> {

@@ -80,11 +80,6 @@ struct Table {
 }
 
 impl GrantTable {
-    /// The name of the credential that the grant adds.
-    pub fn credential(&self) -> Option<&str> {
-        self.0.credential.as_deref()
-    }
-
     /// The grant. Files that it names are found in the folder; the id names it in records.
     pub(super) fn grant(&self, id: Arc<str>, folder: &Path) -> Grant {
         let table = self.0.clone();

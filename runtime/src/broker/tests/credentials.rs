@@ -115,6 +115,39 @@ async fn a_value_may_come_from_a_field_of_the_configuration() {
     assert!(!String::from_utf8_lossy(&answer.body).contains("the-field-value"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_bound_field_goes_nowhere_else_in_a_credential_either() {
+    let mut scene = scene_with(
+        "[login]\ntype = 'basic'\nusername = { field = 'USER' }\npassword = { field = 'KEY' }",
+    )
+    .await;
+    let values = [("USER", "somebody"), ("KEY", "the-field-value")];
+    let values: BTreeMap<_, _> =
+        values.map(|(key, value)| (key.to_owned(), SecretString::from(value))).into();
+    let vault = |secret: &[&str]| {
+        let placeholders = Placeholders::new(secret.iter().map(|key| (*key).to_owned()));
+        Arc::new(Vault::new(values.clone(), &placeholders, &Default::default()))
+    };
+    let bound = |key: &str| [(key.to_owned(), "https://a.example".to_owned())];
+    for (secret, key, is_sent) in [
+        (&["USER", "KEY"][..], "USER", false),
+        (&["USER", "KEY"], "KEY", false),
+        (&["KEY"], "KEY", false),
+        (&["KEY"], "OTHER", true),
+    ] {
+        scene.vault = vault(secret);
+        let parsed = Parsed::new(scene.request("GET"), None).expect("a request");
+        let origin = [parsed.url.origin().ascii_serialization()];
+        let policy = Policy::parse(&[], &origin).and_then(|policy| policy.bind(&bound(key)));
+        let policy = policy.expect("a policy");
+        let permit = policy.check(&parsed.method, &parsed.url).expect("granted");
+        let chosen = scene.broker.credentials.select(Some("login"), None, &permit);
+        let credential = chosen.expect("chosen").expect("a credential");
+        let outcome = credential.check_fields(&parsed, &policy, &permit, &scene.vault);
+        assert_eq!(outcome.is_ok(), is_sent, "{secret:?} {key}: {outcome:?}");
+    }
+}
+
 /// The choice for a request, and the permit that a policy gives it.
 fn select(
     scene: &Scene,
@@ -131,7 +164,10 @@ fn select(
     let private = ["http://127.0.0.1".to_owned(), "https://10.0.0.1".to_owned()];
     let policy = Policy::parse(&grants, &private).expect("grants");
     let permit: Permit = policy.check(&parsed.method, &parsed.url).expect("granted");
-    let chosen = scene.broker.credentials.select(named, attached, &parsed, &permit)?;
+    let chosen = scene.broker.credentials.select(named, attached, &permit)?;
+    if let Some(chosen) = &chosen {
+        chosen.check(&parsed, &permit, &scene.vault)?;
+    }
     Ok(chosen.map(|credential| credential.name().to_owned()))
 }
 

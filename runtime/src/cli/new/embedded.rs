@@ -42,6 +42,7 @@ pub const SDK: &[(&str, &str)] = embed![
     "guest-sdk/src/config.rs",
     "guest-sdk/src/context.rs",
     "guest-sdk/src/controller.rs",
+    "guest-sdk/src/credential.rs",
     "guest-sdk/src/error.rs",
     "guest-sdk/src/executor.rs",
     "guest-sdk/src/host.rs",

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use http::HeaderName;
 use serde_json::{Map, Value as Json};
-use url::Url;
 
 use super::super::super::limits::{ASSERTION, CREDENTIAL_NAME, LONGEST_ASSERTION};
 use super::super::assertion::{Assertion, check_key};
 use super::super::source::{Lookup, Source, Value};
+use super::super::template::{TokenUrl, check_url};
 use super::{Auth, AwsKeys, ClientKeys, CredentialSettings, Kind, OAUTH, Token};
 
 /// Reads the values of one credential.
@@ -101,7 +101,8 @@ impl Reader<'_> {
         else {
             return Err("it has no token".into());
         };
-        let token_url = check_url(token_url)?;
+        check_url(token_url)?;
+        let token_url = token_url.clone();
         let key = self.read("key", key)?;
         if let Some(pem) = key.known() {
             check_key(pem, *algorithm)?;
@@ -127,7 +128,7 @@ impl Reader<'_> {
         auth: Auth,
     ) -> Result<ClientKeys, String> {
         Ok(ClientKeys {
-            token_url: check_url(token_url)?,
+            token_url: TokenUrl::read(token_url)?,
             id: self.read("client-id", id)?,
             secret: self.read_some("client-secret", secret)?,
             scope: scope.cloned(),
@@ -185,14 +186,6 @@ fn header(name: &str) -> Result<HeaderName, String> {
         return Err(format!("the header {read} carries no credential"));
     }
     Ok(read)
-}
-
-fn check_url(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| format!("token-url is no URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("token-url must begin with https://".into());
-    }
-    Ok(text.to_owned())
 }
 
 fn lifetime(seconds: Option<u64>) -> Result<Duration, String> {
