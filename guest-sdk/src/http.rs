@@ -14,8 +14,14 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Nothing can be reached until the operator grants it. Redirects are not followed. The broker
-//! repeats what may safely be repeated; see [`RequestBuilder::attempts`].
+//! Nothing can be reached until the operator grants it. A redirect is an answer like others, unless
+//! the grant lets it be followed. The broker repeats what may safely be repeated; see
+//! [`RequestBuilder::attempts`].
+//!
+//! A secret field of the configuration is a placeholder here. Put it where the secret belongs, in a
+//! header (also by [`RequestBuilder::basic_auth`]), the query or the body, and the broker fills it in;
+//! in a host or path it is refused. What has to be computed from the secret itself needs the
+//! operator's `--reveal`.
 
 mod client;
 mod error;

@@ -5,6 +5,8 @@ pub mod choice;
 mod dotenv;
 mod environment;
 pub mod file;
+#[cfg(test)]
+mod reference;
 pub mod suggestion;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,8 @@
 //! protocol's description.
 
 pub mod api;
+pub mod authorization_server;
+pub mod aws;
 pub mod broken_api;
 pub mod cli;
 pub mod gate;
@@ -22,6 +24,7 @@ pub mod stream_api;
 pub mod workspace;
 
 pub use api::{Answer, FakeApi, Received};
+pub use authorization_server::AuthorizationServer;
 pub use broken_api::{Breaks, BrokenApi};
 pub use cli::{Output, cli};
 pub use gate::Gate;

@@ -158,7 +158,7 @@ fn command(invocation: &Invocation, home: &Path) -> Command {
 }
 
 /// `target/PROFILE/aloma-wasm-under-test`: a test's binary lies in `deps` beside it.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     profile_directory().join(format!("aloma-wasm-under-test{}", std::env::consts::EXE_SUFFIX))
 }
 

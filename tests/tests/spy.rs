@@ -234,7 +234,9 @@ async fn start(leaks: &Leaks, elsewhere: &FakeApi, record: &Path) -> Scene {
 
 /// Searches what leaves the program: what it printed, what the workspace got, and its files.
 fn assert_nothing_leaves(scene: &Scene, folder: &Path) {
-    assert_hides("the log", &scene.process.log().to_string());
+    let log = scene.process.log();
+    assert!(log.holds("aloma-sealed-"), "there is a log to search: {log}");
+    assert_hides("the log", &log.to_string());
     for packet in scene.workspace.history() {
         assert_hides("a packet", &packet.body.to_string());
     }
@@ -269,8 +271,11 @@ async fn a_spy_learns_no_secret_and_nothing_that_leaves_tells_it() {
     assert!(found.iter().any(|one| one[0] == known), "the search finds what is there: {found:?}");
     assert!(found.iter().all(|one| one[0] == known), "in memory: {found:?}");
     let sent = leaks.api.received();
-    let got = |key: &str| sent.iter().any(|request| request.header("x-key") == Some(key));
-    assert!(got(CANARY), "the API gets the secret");
+    let got = |request: &Received| {
+        let key = request.headers.get("x-key");
+        key.is_some_and(|value| value.as_bytes() == CANARY.as_bytes())
+    };
+    assert!(sent.iter().any(got), "the API gets the secret");
     assert_eq!(elsewhere.received().len(), 0);
     assert_nothing_leaves(&scene, folder.path());
 }

@@ -40,7 +40,8 @@ pub struct Answer {
 impl Fetch {
     /// Makes a request and gives the answer
     ///
-    /// Redirects are not followed. A status such as 404 is an answer, not an error.
+    /// A redirect is an answer, unless the operator lets it be followed. A status such as 404 is an
+    /// answer, too, and not an error.
     pub async fn get(&self, request: Request) -> Result<Answer> {
         let method = request.method.unwrap_or_else(|| "GET".into());
         let mut outgoing = http::request(method, request.url);

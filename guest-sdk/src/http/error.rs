@@ -9,19 +9,22 @@ use std::fmt;
 pub enum Error {
     /// The request itself is wrong: URL, method, a header, a body that cannot be written.
     InvalidRequest(String),
-    /// The operator has not granted this. The text names the flag that would allow it.
+    /// The operator has not granted this, or a secret or credential may not go there. The text names
+    /// the flag, and the lines of connector.toml, that would allow it.
     Denied(String),
     /// The host name has no address.
     Dns(String),
-    /// No connection: refused, unreachable, TLS. The request was not sent.
+    /// No connection: refused, unreachable, TLS; or the server failed so often that it is left alone
+    /// for a while. The request was not sent.
     Connect(String),
     /// A time limit passed. Whether the request was carried out is not known.
     Timeout(String),
     /// The connection broke after the request may have been sent.
     Interrupted(String),
-    /// The request or the answer is larger than a limit, or the call made too many requests.
+    /// The request or the answer is larger than a limit, the connector has too many requests under
+    /// way, or this one's turn did not come in time, and it was not sent.
     Limit(String),
-    /// The named credential does not exist or gave no token.
+    /// The named credential does not exist or gave no token, or a secret cannot be sent as asked.
     Credential(String),
     /// The answer's status tells of a failure. Made by
     /// [`error_for_status`](super::Response::error_for_status).

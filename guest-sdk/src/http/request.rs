@@ -117,31 +117,35 @@ impl RequestBuilder {
         self
     }
 
-    /// The time limit for the request and all its attempts together. The operator's limit and the
-    /// deadline of the call hold beside it.
+    /// The time limit for the request and all its attempts together; half an hour at most. Without
+    /// one an attempt has 60 seconds, and all have 180. The operator's limit and the deadline of the
+    /// call hold beside it.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.request.options.timeout_ms = Some(milliseconds(limit));
         self
     }
 
-    /// How often the request may be sent at most, the first time included. Only what is safe to
-    /// repeat is repeated: idempotent methods, any method with an
-    /// [`idempotency_key`](Self::idempotency_key), and requests that were certainly not sent.
+    /// How often the request may be sent at most, the first time included: 1 to 10, and no more than
+    /// the operator's grant says. Default: what that says, or else 3. Only what is safe to repeat is
+    /// repeated: GET, HEAD, OPTIONS, PUT and DELETE, any method with an
+    /// [`idempotency_key`](Self::idempotency_key), requests that were certainly not sent, and those
+    /// that were refused with status 429.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.request.options.attempts = Some(attempts);
         self
     }
 
-    /// Sent as `Idempotency-Key`, the same in every attempt. Says that the API promises to do the
-    /// work once per key.
+    /// Sent as `Idempotency-Key`, the same in every attempt: 1 to 255 visible ASCII characters. Says
+    /// that the API promises to do the work once per key.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.request.options.idempotency_key = Some(key.into());
         self
     }
 
     /// The name of a credential that the broker adds and the connector never sees: one that the
-    /// connector [declares](crate::Setup::credential) or that the operator has. `oauth` is the OAuth
-    /// grant that the connector declares.
+    /// connector [declares](crate::Setup::credential), one that the operator has set up under that
+    /// name, or `oauth`, the OAuth grant that the connector declares. Where the operator's grant adds
+    /// one by itself, none need be named, and naming another one is an error.
     pub fn credential(mut self, name: impl Into<String>) -> Self {
         self.request.options.credential = Some(name.into());
         self

@@ -57,6 +57,12 @@ impl Door {
         &self.policy
     }
 
+    /// How many connections there are.
+    #[cfg(test)]
+    pub fn connections(&self) -> usize {
+        self.pools.open.count()
+    }
+
     /// Begins the record of a request.
     pub fn tally(&self, request: &Request, scope: &Scope) -> Tally {
         self.teller.tally(request, scope)

@@ -32,7 +32,7 @@ use super::policy::{Permit, Policy, Refusal, literal};
 use super::proxy::{NoTunnel, Proxy, Remedy};
 use crate::tls::ClientIdentity;
 
-pub(super) use wire::{Dialled, Used, Wire};
+pub(super) use wire::{Dialled, Open, Used, Wire};
 
 /// The network as the guard uses it: a look-up, and connections to addresses that were checked.
 pub(super) trait Resolve: Send + Sync {
@@ -82,6 +82,8 @@ pub(super) struct Profile {
     /// For plain http with a secret in it: no public address may be reached, also not by a name that
     /// was granted as private and has become public.
     pub private_only: bool,
+    /// Counts them.
+    pub open: Open,
 }
 
 /// Makes connections: the guard, TLS over it, and a time limit around both.
@@ -90,9 +92,9 @@ pub(super) struct Connector(HttpsConnector<Guard>);
 
 impl Connector {
     pub fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolve>, profile: Profile) -> Self {
-        let Profile { network, identity, private_only } = profile;
+        let Profile { network, identity, private_only, open } = profile;
         let tls = network.tls(identity.as_ref());
-        Self((Guard { policy, resolver, network, private_only }, tls).into())
+        Self((Guard { policy, resolver, network, private_only, open }, tls).into())
     }
 }
 
@@ -123,6 +125,7 @@ struct Guard {
     resolver: Arc<dyn Resolve>,
     network: Arc<Network>,
     private_only: bool,
+    open: Open,
 }
 
 impl Service<Uri> for Guard {
@@ -136,7 +139,7 @@ impl Service<Uri> for Guard {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let guard = self.clone();
-        Box::pin(async move { guard.dial(&uri).await })
+        Box::pin(async move { guard.dial(&uri).await.map(|wire| wire.counted(&guard.open)) })
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of a URL. Servers refuse longer ones (8 kB is common); twice that is no one's need.
 pub const URL_BYTES: usize = 16 * 1024;
 
+/// Characters of a method. The longest that is registered has 17.
+pub(super) const METHOD: usize = 32;
+
 /// Characters of a name: what DNS can hold (RFC 1035).
 pub(super) const NAME: usize = 253;
 
@@ -145,6 +148,10 @@ pub(super) const UNFINISHED: Duration = Duration::from_secs(60 * 60);
 /// Token requests that fail one after the other before health tells it: more than a minute.
 pub(super) const TOKEN_FAILURES: u32 = 5;
 
+/// Tokens that are scrubbed from answers after others came in their place: those of a long call, each
+/// refused after a short time.
+pub(super) const TOKENS_SCRUBBED: usize = 8;
+
 /// How often a call waits for a token of settings that change meanwhile.
 pub(super) const TOKEN_TURNS: usize = 3;
 
@@ -212,6 +219,10 @@ pub(super) const BREAKERS: usize = 256;
 
 /// How long an idle connection is kept. Servers commonly close theirs after 60 to 75 seconds.
 pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(50);
+
+/// Connections of one connector, past which the idle ones are closed. Under a wildcard a guest can make
+/// up origins without end, and a process commonly has 1024 files.
+pub(super) const CONNECTIONS: usize = 256;
 
 /// Idle connections kept for one origin.
 pub(super) const IDLE_PER_ORIGIN: usize = 32;

@@ -215,9 +215,7 @@ impl Broker {
         if holds_secret {
             sealed::check_encoding(&answer, permit.origin())?;
         }
-        let mut scrubbers = self.credentials.scrubbers();
-        scrubbers.insert(0, vault.answers());
-        sealed::scrub_all(&mut answer, &scrubbers);
+        sealed::scrub_all(&mut answer, vault, &self.credentials);
         Ok((answer, terms.redirects))
     }
 

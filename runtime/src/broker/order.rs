@@ -12,6 +12,7 @@ use super::backoff::Pauses;
 use super::credential::Credential;
 use super::decode;
 use super::limits::{ATTEMPTS, FIRST_PAUSE, LONGEST_TOTAL};
+use super::payload::Upload;
 use super::policy::{Permit, Terms};
 use super::pool::Purpose;
 use super::request::{Error, Parsed};
@@ -93,7 +94,8 @@ pub(super) fn apply(terms: &Terms, request: &mut Parsed) -> Result<(), Error> {
              connector.toml)",
             request.origin()
         );
-        if request.body.len() > most {
+        let length = request.upload.as_ref().and_then(Upload::length);
+        if length.unwrap_or(request.body.len() as u64) > most as u64 {
             return Err(Error::Limit(text));
         }
         let upload = request.upload.take();

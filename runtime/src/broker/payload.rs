@@ -48,18 +48,21 @@ impl Upload {
         Self(Arc::new(Source { body: Mutex::new(Some(body)), length, progress }))
     }
 
-    /// The same body with every piece changed on its way; its length is not known any more.
+    /// The same body with its pieces changed on their way. A length that was said beforehand stays:
+    /// then none may be changed into something longer or shorter.
     pub(super) fn changed(&self, change: impl FnOnce(Pieces) -> Pieces) -> Self {
         let body = self.0.body.lock().take().unwrap_or_else(nothing_left);
-        Self::of(change(body), None, self.0.progress.clone())
+        Self::of(change(body), self.0.length, self.0.progress.clone())
+    }
+
+    /// The length, where it was said beforehand.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.0.length
     }
 
     /// The same body, which ends with an error past so many bytes.
     pub(super) fn limited(&self, most: u64, text: String) -> Self {
-        if self.0.length.is_none_or(|length| length > most) {
-            return self.changed(|pieces| Capped::new(pieces, most, text).boxed_unsync());
-        }
-        self.clone()
+        self.changed(|pieces| Capped::new(pieces, most, text).boxed_unsync())
     }
 
     /// Whether a piece of it was taken.

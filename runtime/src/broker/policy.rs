@@ -183,7 +183,9 @@ impl Policy {
             Some(grant) => (grant.id.clone(), grant.terms.clone(), None),
             None => {
                 let refusal = refusal_of(&of_origin, asked, url, &origin, &host);
-                if self.mode == Mode::Enforce {
+                // A report reaches public addresses alone, also where the rest of a private origin
+                // is granted.
+                if self.mode == Mode::Enforce || reach(&of_origin) != Reach::Public {
                     return Err(refusal);
                 }
                 (NO_GRANT.into(), Arc::default(), Some(refusal))

@@ -8,8 +8,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 
-use super::dial::{Connector, Profile, Resolve};
-use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, IDLE_CONNECTION, IDLE_PER_ORIGIN};
+use super::dial::{Connector, Open, Profile, Resolve};
+use super::limits::{ANSWER_HEAD, ANSWER_HEADERS, CONNECTIONS, IDLE_CONNECTION, IDLE_PER_ORIGIN};
 use super::network::Network;
 use super::payload::Payload;
 use super::policy::{ClientCertificate, Policy};
@@ -37,6 +37,7 @@ pub(super) struct Pools {
     network: Arc<Network>,
     identities: HashMap<ClientCertificate, Arc<ClientIdentity>>,
     clients: Mutex<HashMap<Purpose, HttpClient>>,
+    pub open: Open,
 }
 
 impl Pools {
@@ -46,7 +47,14 @@ impl Pools {
         network: Arc<Network>,
         identities: HashMap<ClientCertificate, Arc<ClientIdentity>>,
     ) -> Self {
-        Self { policy, resolver, network, identities, clients: Mutex::default() }
+        Self {
+            policy,
+            resolver,
+            network,
+            identities,
+            clients: Mutex::default(),
+            open: Open::default(),
+        }
     }
 
     /// The client whose connections are for that and nothing else.
@@ -55,6 +63,10 @@ impl Pools {
     /// When there is no such certificate.
     pub fn client(&self, purpose: &Purpose) -> Result<HttpClient, Error> {
         let mut clients = self.clients.lock();
+        // With the clients, the connections go that nobody uses.
+        if self.open.count() > CONNECTIONS {
+            clients.clear();
+        }
         if let Some(client) = clients.get(purpose) {
             return Ok(client.clone());
         }
@@ -62,6 +74,7 @@ impl Pools {
             network: self.network.clone(),
             identity: purpose.certificate.as_ref().map(|one| self.identity(one)).transpose()?,
             private_only: purpose.private_only,
+            open: self.open.clone(),
         };
         let connector = Connector::new(self.policy.clone(), self.resolver.clone(), profile);
         let client = client(connector);

@@ -268,7 +268,8 @@ impl Watched {
             connector: teller.component.connector.clone(),
             digest: teller.component.digest.clone(),
             call: scope.call.clone(),
-            method: vault.scrub(shown_method(&request.method)),
+            // Before it is cut, which could leave half a secret.
+            method: shown_method(&vault.scrub(request.method.clone())),
             url: told(url.as_ref().map(shown)).unwrap_or_else(|| "(no URL)".into()),
             origin: told(url.as_ref().map(origin)).unwrap_or_default(),
             decision: None,
@@ -591,7 +592,8 @@ mod tests {
     async fn no_secret_gets_into_a_record() {
         let mut request = request();
         request.url = "https://the-secret.example/the-secret?the-secret".into();
-        request.method = "the-secret".into();
+        // Cut in the middle of it.
+        request.method = "get-get-get-get-the-secret".into();
         let (mut tally, mut watcher) = begin(&request);
         tally.credential("the-secret");
         let hop = Url::parse("https://u:the-secret@b.example/the-secret/token?the-secret");
@@ -601,6 +603,7 @@ mod tests {
         tally.end(Ok(500));
         let record = told(&mut watcher);
         assert!(record.hops[0].starts_with("https://b.example/"), "{record:?}");
+        assert!(!record.method.contains("THE"), "{record:?}");
         let all = format!("{record:?}");
         assert!(!all.to_lowercase().contains("the-secret") && !all.contains("token\""), "{all}");
     }

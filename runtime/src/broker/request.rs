@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::held::Held;
 use super::limits::{
-    ANSWER_BODY, ATTEMPT, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL,
+    ANSWER_BODY, ATTEMPT, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL, METHOD,
     MOST_ATTEMPTS, NAME, NAME_PART, PAUSE, REQUEST_BODY, TOTAL, URL_BYTES,
 };
 use super::payload::Upload;
@@ -219,8 +219,13 @@ fn invalid(text: impl Into<String>) -> Error {
 }
 
 fn method(text: &str) -> Result<Method, Error> {
-    let method = Method::from_bytes(text.to_ascii_uppercase().as_bytes())
-        .map_err(|_| invalid("the method is no HTTP method; write it like GET or POST"))?;
+    let no_method = || invalid("the method is no HTTP method; write it like GET or POST");
+    // Refusals repeat it, and are remembered.
+    if text.len() > METHOD {
+        return Err(no_method());
+    }
+    let method =
+        Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| no_method())?;
     if [Method::CONNECT, Method::TRACE].contains(&method) {
         return Err(invalid(format!("the method {method} is not for connectors")));
     }
@@ -307,15 +312,18 @@ fn headers(fields: Vec<(String, Vec<u8>)>, length: Option<usize>) -> Result<Head
 fn field(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue), Error> {
     let name = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| invalid(format!("{:?} is no header name", shortened(name))))?;
-    let of_connection =
-        CONNECTION_FIELDS.contains(&name.as_str()) || name.as_str().starts_with("proxy-");
-    if of_connection {
+    if is_of_connection(&name) {
         return Err(invalid(format!("the header {name} belongs to the connection; leave it out")));
     }
     // The text of the error must not repeat the value, which may be a secret.
     let value = HeaderValue::from_bytes(value)
         .map_err(|_| invalid(format!("the header {name} holds control characters")))?;
     Ok((name, value))
+}
+
+/// Whether a field is about the connection.
+pub(super) fn is_of_connection(name: &HeaderName) -> bool {
+    CONNECTION_FIELDS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
 }
 
 /// The length is written by whoever writes the body. Said right, it is dropped; said wrong, the

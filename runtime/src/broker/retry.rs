@@ -39,7 +39,11 @@ pub(super) fn may_be_done(fate: Fate) -> bool {
 pub(super) fn after_one_that_may_be_done(error: Error) -> Error {
     let add = |text| format!("{text}; an earlier attempt may have been carried out");
     match error {
-        Error::Connect(text) | Error::Dns(text) => Error::Interrupted(add(text)),
+        Error::Connect(text)
+        | Error::ConnectTimeout(text)
+        | Error::Certificate(text)
+        | Error::Tls(text)
+        | Error::Dns(text) => Error::Interrupted(add(text)),
         other => other.map(add),
     }
 }
@@ -116,6 +120,9 @@ mod tests {
         let text = || "x; an earlier attempt may have been carried out".to_owned();
         for (last, told) in [
             (Error::Connect("x".into()), Error::Interrupted(text())),
+            (Error::ConnectTimeout("x".into()), Error::Interrupted(text())),
+            (Error::Certificate("x".into()), Error::Interrupted(text())),
+            (Error::Tls("x".into()), Error::Interrupted(text())),
             (Error::Dns("x".into()), Error::Interrupted(text())),
             (Error::Interrupted("x".into()), Error::Interrupted(text())),
             (Error::Timeout("x".into()), Error::Timeout(text())),

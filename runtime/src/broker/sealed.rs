@@ -14,12 +14,13 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 
 use super::answer::{Answer, AnswerBody};
+use super::credential::Credentials;
 use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
 use super::payload::Upload;
 use super::policy::{Permit, Policy};
 use super::request::{Error, Parsed};
 use super::sealed_body::{Filling, Scrubbing};
-use crate::vault::{Filled, ScrubStream, Scrubber, Spelling, Vault};
+use crate::vault::{Filled, Spelling, Vault};
 
 /// Refuses a URL with a placeholder before its query. Looked at before the URL is read: a field that
 /// holds a whole URL leaves none that could be.
@@ -55,25 +56,48 @@ pub(super) fn fill_in(
     request.headers = headers.unwrap_or_else(|| std::mem::take(&mut request.headers));
     request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
     request.body = body.unwrap_or_else(|| std::mem::take(&mut request.body));
-    let upload = request.upload.take();
-    request.upload = upload.map(|upload| filled_upload(&upload, request, permit, policy, vault));
-    // What a body in pieces holds is not known yet.
-    Ok(is_filled || request.upload.is_some())
+    let Some(upload) = request.upload.take() else { return Ok(is_filled) };
+    let refused = refused(request, &upload, permit, policy, vault);
+    // What a body in pieces holds is not known yet, unless nothing may go there.
+    let may_hold = refused.len() < vault.keys().count();
+    request.upload = Some(filled_upload(&upload, request, refused, vault));
+    Ok(is_filled || may_hold)
+}
+
+/// The fields whose secrets may not go there, and why.
+fn refused(
+    request: &Parsed,
+    upload: &Upload,
+    permit: &Permit,
+    policy: &Policy,
+    vault: &Vault,
+) -> BTreeMap<String, Error> {
+    let length = upload.length();
+    let refusal = |key: &str| {
+        let refusal = policy.may_carry(key, &request.url, permit).err().map(Error::from);
+        refusal.or_else(|| length.map(|length| does_not_fit(key, length)))
+    };
+    let refused = |key: &str| Some((key.to_owned(), refusal(key)?));
+    vault.keys().filter_map(refused).collect()
 }
 
 /// The same body with its secrets. What may go is decided now, once for all of its pieces.
 fn filled_upload(
     upload: &Upload,
     request: &Parsed,
-    permit: &Permit,
-    policy: &Policy,
+    refused: BTreeMap<String, Error>,
     vault: &Arc<Vault>,
 ) -> Upload {
-    let refusal = |key: &str| policy.may_carry(key, &request.url, permit).err();
-    let refused = |key: &str| Some((key.to_owned(), refusal(key)?.into()));
-    let refused: BTreeMap<String, Error> = vault.keys().filter_map(refused).collect();
     let stream = vault.fill_stream(spelling(&request.headers), u64::MAX);
     upload.changed(|pieces| Filling::new(pieces, stream, refused).boxed_unsync())
+}
+
+/// The secret would change the length that the guest has said, on which some servers insist.
+fn does_not_fit(key: &str, length: u64) -> Error {
+    Error::InvalidRequest(format!(
+        "the secret {key} cannot be put into a body that is sent while it is made and whose length \
+         was said to be {length}; leave content-length out, or send a body of less than 64 kB at once"
+    ))
 }
 
 /// Whether a header's value, a query or a body holds placeholders: what must not go on to another
@@ -213,26 +237,30 @@ fn is_identity(value: &HeaderValue) -> bool {
     value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity")
 }
 
-/// Takes secrets out of an answer's header and body, whether it is whole or still comes.
-pub(super) fn scrub_all(answer: &mut Answer, scrubbers: &[Arc<Scrubber>]) {
-    let scrubbers: Vec<_> = scrubbers.iter().filter(|one| !one.is_empty()).cloned().collect();
-    let Some((first, others)) = scrubbers.split_first() else { return };
+/// Takes secrets out of an answer's header and body, whether it is whole or still comes. Tokens that
+/// are renewed while it comes are taken out, too.
+pub(super) fn scrub_all(answer: &mut Answer, vault: &Vault, credentials: &Credentials) {
+    let mut scrubbers = credentials.scrubbers();
+    scrubbers.insert(0, vault.answers());
+    scrubbers.retain(|one| !one.is_empty());
     scrub(answer, |bytes| {
         scrubbers.iter().fold(None, |clean: Option<Vec<u8>>, scrubber| {
             scrubber.scrub(clean.as_deref().unwrap_or(bytes)).or(clean)
         })
     });
+    let later = credentials.have_tokens().then(|| credentials.clone());
+    if scrubbers.is_empty() && later.is_none() {
+        return;
+    }
     let AnswerBody::Pieces(body) = &mut answer.body else { return };
     if body.is_end_stream() {
         return;
     }
     // How long it will be is not known before it has come.
     answer.headers.remove(CONTENT_LENGTH);
-    let stream = ScrubStream::new(first.clone());
-    let stream = others.iter().cloned().fold(stream, ScrubStream::then);
     let nothing = Full::default().map_err(|never: Infallible| match never {}).boxed_unsync();
     let pieces = std::mem::replace(body, nothing);
-    *body = Scrubbing::new(pieces, stream).boxed_unsync();
+    *body = Scrubbing::new(pieces, scrubbers, later).boxed_unsync();
 }
 
 /// Takes secrets out of an answer's header, and out of its body where it is whole.

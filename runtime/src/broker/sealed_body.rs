@@ -2,21 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 
+use super::credential::Credentials;
 use super::payload::Pieces;
 use super::request::Error;
 use super::sealed::scrub_headers;
-use crate::vault::{FillError, FillStream, ScrubStream};
+use crate::vault::{FillError, FillStream, ScrubStream, Scrubber};
 
 /// An answer's body without the secrets.
 pub(super) struct Scrubbing {
     body: Pieces,
     stream: ScrubStream,
+    /// What the stream looks for.
+    known: Vec<Arc<Scrubber>>,
+    /// Where tokens may come from that were not there when the answer began.
+    later: Option<Credentials>,
     end: End,
 }
 
@@ -40,8 +46,22 @@ enum End {
 type Polled = Poll<Option<Result<Frame<Bytes>, Error>>>;
 
 impl Scrubbing {
-    pub fn new(body: Pieces, stream: ScrubStream) -> Self {
-        Self { body, stream, end: End::NotYet }
+    pub fn new(body: Pieces, known: Vec<Arc<Scrubber>>, later: Option<Credentials>) -> Self {
+        let stream = known.iter().cloned().fold(ScrubStream::default(), ScrubStream::then);
+        Self { body, stream, known, later, end: End::NotYet }
+    }
+
+    /// Looks for the tokens, too, that came in the meantime. No server can show one that was not sent
+    /// yet, so none began in what was told before.
+    fn catch_up(&mut self) {
+        let Some(later) = &self.later else { return };
+        for scrubber in later.scrubbers() {
+            let is_known = self.known.iter().any(|known| Arc::ptr_eq(known, &scrubber));
+            if !is_known && !scrubber.is_empty() {
+                self.stream.add(scrubber.clone());
+                self.known.push(scrubber);
+            }
+        }
     }
 
     fn trailers(&self, mut trailers: HeaderMap) -> HeaderMap {
@@ -60,7 +80,9 @@ impl Body for Scrubbing {
             if let Some(frame) = this.end.take() {
                 return Poll::Ready(frame);
             }
-            let told = match ready!(next(&mut this.body, context)) {
+            let next = ready!(next(&mut this.body, context));
+            this.catch_up();
+            let told = match next {
                 Next::Piece(piece) => this.stream.push(piece),
                 Next::End(trailers) => {
                     this.end = End::of(trailers.map(|trailers| this.trailers(trailers)));
@@ -167,8 +189,6 @@ impl From<FillError<Error>> for Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_util::stream;
     use http::HeaderValue;
     use http_body_util::{BodyExt, StreamBody};
@@ -217,7 +237,7 @@ mod tests {
         let key = vault.visible("KEY").expect("a secret");
         let frames_in =
             vec![data("a the-"), data("sec"), data("ret b the"), trailers("x the-secret")];
-        let body = Scrubbing::new(pieces(frames_in), vault.answer_stream());
+        let body = Scrubbing::new(pieces(frames_in), vec![vault.answers()], None);
         let mut seen = frames(body).await;
         assert_eq!(seen.pop(), Some(format!(r#"{{"x-end": "x {key}"}}"#)));
         assert_eq!((&*seen[0], seen.concat()), ("a ", format!("a {key} b the")));
@@ -226,7 +246,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_breaks_off_keeps_what_was_held_back() {
         let broken = Err(Error::Interrupted("broken".into()));
-        let body = Scrubbing::new(pieces(vec![data("a the-sec"), broken]), vault().answer_stream());
+        let body = pieces(vec![data("a the-sec"), broken]);
+        let body = Scrubbing::new(body, vec![vault().answers()], None);
         assert_eq!(frames(body).await, ["a ", "error: broken"]);
     }
 

@@ -5,6 +5,7 @@
 mod credentials;
 mod decode;
 mod destinations;
+mod documented;
 mod faults;
 mod grants;
 mod guard;
@@ -13,6 +14,7 @@ mod oauth;
 mod proxy;
 mod rebinding;
 mod report;
+mod review;
 mod sealed;
 mod server;
 mod tls;

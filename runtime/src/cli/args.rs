@@ -63,8 +63,9 @@ Flags win over connector.toml, which wins over the environment; grants of all of
 
 Environment (also read from .env): REGISTRATION_TOKEN or REGISTRATION_KEY, PRIVATE_KEY, PUBLIC_KEY,
 CONNECTOR_ID, HOSTNAME, DEPLOYMENT, DEVICE_ENDPOINT, WEBSOCKET_ENDPOINT, LOG_LEVEL, OAUTH_CLIENT_ID,
-OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE. A configuration field is
-taken from the line of its name in .env, never from the environment unless --config names it.")]
+OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE, HTTPS_PROXY, HTTP_PROXY,
+NO_PROXY. A configuration field is taken from the line of its name in .env, never from the
+environment unless --config names it.")]
 pub(super) struct Run {
     /// The connectors: component files, or settings files that name them
     #[arg(value_name = "FILE", required = true)]
@@ -82,14 +83,15 @@ pub(super) struct Run {
 
 /// Call one action and print its result
 ///
-/// FILE is a component or a connector.toml, as for `run`. Needs no workspace. The result is JSON on standard output, and nothing else is; logs and errors
-/// go to standard error. Exit code 1 when the action failed.
+/// FILE is a component or a connector.toml, as for `run`. Needs no workspace. The result is JSON on
+/// standard output, and nothing else is; logs and errors go to standard error. Exit code 1 when the
+/// action failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   aloma-wasm call hello.wasm hello
   aloma-wasm call users.wasm getUser '{\"userId\":\"7\"}' --allow https://api.example.com
-  aloma-wasm call users.wasm getUser '{\"userId\":\"7\"}' --trace
+  aloma-wasm call connector.toml getUser '{\"userId\":\"7\"}' --trace
   echo '{\"name\":\"Ann\"}' | aloma-wasm call hello.wasm hello -")]
 pub(super) struct Call {
     /// The connector: its component file, or a settings file that names it
@@ -130,6 +132,11 @@ pub(super) struct Inspect {
 
 /// Grants from a recording, and what versions of a connector ask for
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+From a first run to a policy:
+  aloma-wasm run users.wasm --report --record users.jsonl    # let it work for a while
+  aloma-wasm policy suggest users.jsonl >> connector.toml    # read the grants, then run with them
+  aloma-wasm policy accept connector.toml users.wasm         # what asks for more no longer starts")]
 pub(super) enum PolicyCommand {
     Suggest(Suggest),
     Diff(Diff),
@@ -144,7 +151,7 @@ pub(super) enum PolicyCommand {
 #[command(after_help = "\
 Examples:
   aloma-wasm run users.wasm --report --record users.jsonl
-  aloma-wasm policy suggest users.jsonl > connector.toml")]
+  aloma-wasm policy suggest users.jsonl >> connector.toml")]
 pub(super) struct Suggest {
     /// The recording: a JSON object a line; `-` reads it from standard input
     #[arg(value_name = "RECORDING")]
@@ -164,7 +171,7 @@ Examples:
   aloma-wasm policy diff users-1.wasm users-2.wasm
   aloma-wasm policy diff connector.toml users-2.wasm")]
 pub(super) struct Diff {
-    /// The old version; of a settings file, what it has accepted
+    /// The old version; of a settings file what it has accepted, or else the component that it names
     #[arg(value_name = "OLD")]
     pub old: PathBuf,
     /// The new version
@@ -250,7 +257,8 @@ pub(super) struct New {
 /// What a connector may do, and where that is written.
 #[derive(Debug, Args)]
 pub(super) struct Rules {
-    /// Let it reach this origin: https://api.example.com, https://*.example.com; never a private address
+    /// Let it reach this origin: https://api.example.com, https://*.example.com for what is below it,
+    /// https://* for all; never a private address
     #[arg(long, value_name = "ORIGIN", value_parser = grant)]
     pub allow: Vec<String>,
     /// Let it reach this origin even at a private address: http://127.0.0.1:8080
@@ -259,7 +267,8 @@ pub(super) struct Rules {
     /// Let it reach whatever is public, without secrets, and report what would have been refused
     #[arg(long)]
     pub report: bool,
-    /// Send the secret in this configuration field to this origin only, of all that are granted
+    /// Send the secret in this configuration field to this origin only, of all that are granted;
+    /// repeat it for another one
     #[arg(long, value_name = "KEY=ORIGIN", value_parser = binding)]
     pub bind: Vec<(String, String)>,
     /// Let the connector read the secret in this configuration field; else it gets a placeholder
@@ -282,7 +291,8 @@ pub(super) struct Connector {
     /// from the environment, ID.KEY is for one connector of several
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub config: Vec<Assignment>,
-    /// Add a record of every request to this file, a JSON object a line, never a body or a secret
+    /// Add a record of every request to this file, a JSON object a line, never with a body, query,
+    /// header or secret
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Read settings from this file instead of .env; the environment goes before it

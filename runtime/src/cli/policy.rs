@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
@@ -123,6 +123,11 @@ async fn load(choice: &Choice, environment: &Environment) -> anyhow::Result<Load
 }
 
 async fn accept(args: &args::Accept, environment: &Environment) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.settings.extension().is_none_or(|extension| extension != "wasm"),
+        "{0} is no settings file; name one first, like: aloma-wasm policy accept connector.toml {0}",
+        args.settings.display()
+    );
     let text = read_text(&args.settings)?;
     let file = File::parse(&text, &args.settings)?;
     let component = component(args, &file)?;

@@ -256,16 +256,16 @@ fn since(later: SystemTime, earlier: SystemTime) -> Duration {
 fn time(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1e3;
     match millis {
-        ..10.0 => format!("{millis:.1} ms"),
-        ..999.5 => format!("{millis:.0} ms"),
-        _ => format!("{:.2} s", millis / 1e3),
+        small if small < 10.0 => format!("{small:.1} ms"),
+        large if large >= 999.5 => format!("{:.2} s", large / 1e3),
+        _ => format!("{millis:.0} ms"),
     }
 }
 
 fn bytes(count: u64) -> String {
     match count {
-        ..1024 => format!("{count} B"),
-        ..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
+        0..1024 => format!("{count} B"),
+        1024..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
         _ => format!("{:.1} MiB", count as f64 / 1_048_576.0),
     }
 }

@@ -69,7 +69,8 @@ impl ConnectorSettings {
     fn identities(&self) -> anyhow::Result<HashMap<ClientCertificate, Arc<ClientIdentity>>> {
         let mut identities = HashMap::new();
         for files in self.policy.client_certificates() {
-            let identity = ClientIdentity::from_pem_files(&files.certificate, &files.key)?;
+            let identity = ClientIdentity::from_pem_files(&files.certificate, &files.key)
+                .context("client-certificate of a [[grant]]")?;
             identities.insert(files.clone(), Arc::new(identity));
         }
         Ok(identities)

@@ -4,6 +4,7 @@
 //! A [`Vault`] holds the secrets of one connector under one configuration. Where a secret may go is
 //! not its business: that is the broker's policy.
 
+mod escapes;
 mod fill_stream;
 mod placeholder;
 mod reading;
@@ -139,11 +140,6 @@ impl Vault {
     /// Finds the secrets that the guest does not know.
     pub(crate) fn answers(&self) -> Arc<Scrubber> {
         self.answers.clone()
-    }
-
-    /// Takes the secrets that the guest does not know out of an answer that comes in pieces.
-    pub fn answer_stream(&self) -> ScrubStream {
-        ScrubStream::new(self.answers.clone())
     }
 
     /// Takes all secrets out of a text that leaves the connector: a log line, a failure, a result.

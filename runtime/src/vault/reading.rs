@@ -1,10 +1,14 @@
 //! How bytes are read before they are compared with spellings.
 
+use super::escapes;
+
 /// What a reader takes the next bytes for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     /// A character, in lower case.
     Char(u8),
+    /// A character of several bytes.
+    Wide(char),
     /// Nothing that counts: a space, or an escape that stands for one.
     Gap {
         /// Whether a line ends here.
@@ -12,11 +16,13 @@ pub(super) enum Token {
     },
 }
 
-/// The two ways of reading.
+/// The ways of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     /// Every byte counts; upper and lower case are the same.
     Text,
+    /// Escapes are what they stand for, as [`escapes`] reads them.
+    Escaped,
     /// As base64 and hexadecimal digits are read: both alphabets are one, line breaks and other white
     /// space say nothing, and what JSON, URLs and HTML escape is what they mean by it. So a text is
     /// found however it was wrapped, and few spellings have to be looked for.
@@ -65,6 +71,9 @@ impl Reading {
     /// Reads the first token and says how many bytes it has. None where more bytes are needed to
     /// know, which are said not to come where these are the last.
     pub fn token(self, bytes: &[u8], is_last: bool) -> Option<(Token, usize)> {
+        if self == Self::Escaped {
+            return escapes::read(bytes, is_last);
+        }
         let first = *bytes.first()?;
         if self == Self::Code && is_lead(first) {
             let mut is_cut = false;
@@ -100,7 +109,11 @@ impl Reading {
             escape[0] == byte && matches!(token, Token::Char(read) if characters[*read as usize])
         };
         let plain = matches!(self.read(byte), Token::Char(read) if characters[read as usize]);
-        plain || (self == Self::Code && ESCAPES.iter().any(is_escaped))
+        match self {
+            Self::Text => plain,
+            Self::Escaped => plain || escapes::is_lead(byte),
+            Self::Code => plain || ESCAPES.iter().any(is_escaped),
+        }
     }
 }
 

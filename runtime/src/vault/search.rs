@@ -123,12 +123,16 @@ impl Cursor {
                     }
                 }
                 Token::Char(character) => {
-                    self.gap = Gap::default();
-                    let next = all.next(self.state, character);
-                    if all.automaton.is_dead(next) {
-                        return self.take(all);
+                    if let Some(found) = self.read(all, &[character], length) {
+                        return Some(found);
                     }
-                    self.step(all, next, length);
+                }
+                Token::Wide(c) => {
+                    let mut bytes = [0; 4];
+                    let characters = c.encode_utf8(&mut bytes).as_bytes();
+                    if let Some(found) = self.read(all, characters, length) {
+                        return Some(found);
+                    }
                 }
             }
         }
@@ -147,17 +151,30 @@ impl Cursor {
         self.at < bytes.len()
     }
 
-    fn step(&mut self, all: &Spellings, next: StateID, length: usize) {
-        self.places.push(self.at);
+    /// Reads characters that stand in one place. Gives what was found and cannot become longer.
+    fn read(&mut self, all: &Spellings, characters: &[u8], length: usize) -> Option<Found> {
+        self.gap = Gap::default();
+        for character in characters {
+            let next = all.next(self.state, *character);
+            if all.automaton.is_dead(next) {
+                return self.take(all);
+            }
+            self.step(all, next, self.at + length);
+        }
         self.at += length;
+        if self.places.len() > 2 * all.automaton.max_pattern_len() {
+            self.forget(all);
+        }
+        None
+    }
+
+    fn step(&mut self, all: &Spellings, next: StateID, end: usize) {
+        self.places.push(self.at);
         self.state = next;
         if all.automaton.is_match(next) {
             let spelling = all.automaton.match_pattern(next, 0);
             let start = self.places[self.places.len() - all.automaton.pattern_len(spelling)];
-            self.found = Some(Found { start, end: self.at, spelling: spelling.as_usize() });
-        }
-        if self.places.len() > 2 * all.automaton.max_pattern_len() {
-            self.forget(all);
+            self.found = Some(Found { start, end, spelling: spelling.as_usize() });
         }
     }
 

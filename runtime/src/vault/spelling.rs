@@ -4,6 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use url::form_urlencoded::byte_serialize;
 
+use super::escapes;
+
 /// As it stands in a JSON string, without the quotes.
 pub(super) fn json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
@@ -16,15 +18,30 @@ pub(super) fn percent(text: &str) -> String {
     byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-/// Every usual spelling as text, in lower case, without those that are the same: whoever looks for
+/// The most usual spellings as text, in lower case, without those that are the same: whoever looks for
 /// them reads in lower case, too.
 pub(super) fn texts(text: &str) -> Vec<String> {
-    let mut spellings = plain(text);
+    lower(lines(text).iter().flat_map(|text| plain(text)).collect())
+}
+
+/// What is left of any spelling once its escapes are read. What in the text itself looks like an escape
+/// was either escaped, and then it is as it is, or is read like one.
+pub(super) fn read(text: &str) -> Vec<String> {
+    let both = |text: String| [text.replace(' ', "+"), text];
+    let texts = lines(text).into_iter().flat_map(both).flat_map(|text| {
+        let read = String::from_utf8_lossy(&escapes::read_all(&text)).into_owned();
+        [text, read]
+    });
+    lower(texts.collect())
+}
+
+/// Forms and mail end lines in two characters.
+fn lines(text: &str) -> Vec<String> {
+    let mut texts = vec![text.to_owned()];
     if text.contains('\n') && !text.contains('\r') {
-        // Forms and mail end lines in two characters.
-        spellings.extend(plain(&text.replace('\n', "\r\n")));
+        texts.push(text.replace('\n', "\r\n"));
     }
-    lower(spellings)
+    texts
 }
 
 /// Every usual code, as its reader sees it: in lower case, with one alphabet, without padding and
@@ -42,12 +59,11 @@ pub(super) fn codes(text: &str) -> Vec<String> {
 }
 
 fn plain(text: &str) -> Vec<String> {
-    let mut spellings = vec![text.to_owned(), text.replace('=', "=3D")];
+    let mut spellings = vec![text.to_owned()];
     spellings.extend(other_percent(text));
     spellings.extend(other_json(text));
     // A server that tells in JSON what JSON it got escapes it twice.
     spellings.extend(other_json(&json(text)));
-    spellings.extend(html(text));
     spellings
 }
 
@@ -63,92 +79,26 @@ fn form(text: &str) -> String {
     percent(text).replace("%20", "+")
 }
 
-/// Encoders disagree on the space and on these marks, and some escape everything. What was escaped
-/// twice was given to one of them by another.
-fn other_percent(text: &str) -> Vec<String> {
+/// Encoders disagree on the space and on these marks.
+fn other_percent(text: &str) -> [String; 4] {
     let rfc3986 = percent(text).replace('*', "%2A").replace("%7E", "~");
     let javascript = [("%21", "!"), ("%27", "'"), ("%28", "("), ("%29", ")"), ("%2A", "*")]
         .iter()
         .fold(rfc3986.clone(), |text, (escape, mark)| text.replace(escape, mark));
-    let once = [percent(text), form(text), rfc3986, javascript];
-    let twice = once.each_ref().map(|text| text.replace('%', "%25").replace('+', "%2B"));
-    let every = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    once.into_iter().chain(twice).chain([every]).collect()
+    [percent(text), form(text), rfc3986, javascript]
 }
 
 /// Encoders may escape the slash, all that is not ASCII, and what HTML would read.
-fn other_json(text: &str) -> Vec<String> {
+fn other_json(text: &str) -> [String; 5] {
     let least = json(text);
-    let ascii = |text: &str| escaped(text, |c| !c.is_ascii(), utf16);
-    let html = |text: &str| escaped(text, |c| matches!(c, '<' | '>' | '&'), utf16);
-    let quotes = least.replace("\\\"", &utf16('"'));
-    let strict = escaped(&quotes, |c| matches!(c, '<' | '>' | '&' | '\'' | '+' | '`'), utf16);
+    let ascii = escaped(&least, |c| !c.is_ascii());
+    let html = escaped(&least, |c| matches!(c, '<' | '>' | '&'));
     let slash = |text: &str| text.replace('/', "\\/");
-    vec![slash(&least), slash(&ascii(&least)), ascii(&html(&least)), ascii(&strict), ascii(&least)]
-        .into_iter()
-        .chain([html(&least), strict, least])
-        .collect()
+    [slash(&least), slash(&ascii), least, ascii, html]
 }
 
-/// What encoders for HTML escape, and how: each is what one or more widely used ones do.
-const HTML: [&[(char, &str)]; 10] = [
-    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")],
-    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;")],
-    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&apos;")],
-    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")],
-    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#039;")],
-    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")],
-    &[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;")],
-    &[
-        ('&', "&amp;"),
-        ('<', "&lt;"),
-        ('>', "&gt;"),
-        ('"', "&#34;"),
-        ('\'', "&#39;"),
-        ('+', "&#43;"),
-    ],
-    &[
-        ('&', "&amp;"),
-        ('<', "&lt;"),
-        ('>', "&gt;"),
-        ('"', "&quot;"),
-        ('\'', "&#x27;"),
-        ('/', "&#x2f;"),
-        ('+', "&#x2b;"),
-    ],
-    &[
-        ('&', "&amp;"),
-        ('<', "&lt;"),
-        ('>', "&gt;"),
-        ('"', "&quot;"),
-        ('\'', "&#39;"),
-        ('/', "&#x2f;"),
-        ('`', "&#x60;"),
-        ('=', "&#x3d;"),
-    ],
-];
-
-/// As HTML and XML have it, with and without an escape for what is not ASCII; and with one for
-/// everything but letters and digits.
-fn html(text: &str) -> Vec<String> {
-    let decimal = |c: char| format!("&#{};", u32::from(c));
-    let hex = |c: char| format!("&#x{:x};", u32::from(c));
-    let is_mark = |c: char| !c.is_ascii_alphanumeric();
-    let mut spellings = vec![escaped(text, is_mark, decimal), escaped(text, is_mark, hex)];
-    for escapes in HTML {
-        let escape = |c: char| escapes.iter().find(|one| one.0 == c).map_or("", |one| one.1).into();
-        let some = escaped(text, |c| escapes.iter().any(|one| one.0 == c), escape);
-        spellings.extend([
-            escaped(&some, |c| !c.is_ascii(), decimal),
-            escaped(&some, |c| !c.is_ascii(), hex),
-            some,
-        ]);
-    }
-    spellings
-}
-
-fn escaped(text: &str, which: impl Fn(char) -> bool, how: impl Fn(char) -> String) -> String {
-    text.chars().map(|c| if which(c) { how(c) } else { c.into() }).collect()
+fn escaped(text: &str, which: impl Fn(char) -> bool) -> String {
+    text.chars().map(|c| if which(c) { utf16(c) } else { c.into() }).collect()
 }
 
 /// In UTF-16, as JavaScript and JSON do.
@@ -225,7 +175,9 @@ mod tests {
             r#"a\"b'c<d>e&f+g\/h=i`j\u00e9"#,
             "a%22b%27c%3Cd%3Ee%26f%2Bg%2Fh%3Di%60j%C3%A9",
             "a%2522b%2527c%253Cd%253Ee%2526f%252Bg%252Fh%253Di%2560j%25C3%25A9",
-            "a\"b'c<d>e&f+g/h=3Di`jé",
+            r#"a\"b'c<d>e&f+g/h=i`j\xc3\xa9"#,
+            "a&quot;b&#x27;c\\u0026lt;d%3Ee&amp;f&#43;g\\/h=i`j&#233;",
+            "%7B%22key%22%3A%22a%5C%22b%27c%3Cd%3Ee%26f%2Bg%2Fh%3Di%60j%5Cu00e9",
         ] {
             assert!(is_found(TEXT, written), "{written}");
         }

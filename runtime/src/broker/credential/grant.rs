@@ -129,8 +129,7 @@ impl Grant {
 
     /// Says once for each token that the API wants more of it.
     pub fn lacks_scope(&self, refused: &Bearer) {
-        let state = self.state.lock();
-        if state.tokens.as_ref().is_some_and(|tokens| refused.is(tokens)) {
+        if self.state.lock().is_news_of(refused) {
             tracing::warn!(
                 connector = &*self.name.connector,
                 credential = &*self.name.credential,
@@ -144,7 +143,7 @@ impl Grant {
     pub fn scrubbers(&self) -> impl Iterator<Item = Arc<Scrubber>> {
         let state = self.state.lock();
         let current = state.tokens.as_ref().map(|tokens| tokens.scrubber.clone());
-        [current, state.previous.clone()].into_iter().flatten()
+        current.into_iter().chain(state.previous.clone())
     }
 
     /// What is wrong with the grant, for the connector's health.

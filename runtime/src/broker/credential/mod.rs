@@ -56,9 +56,10 @@ pub(super) struct Tools {
     pub clock: Clock,
 }
 
-/// The credentials of one connector.
+/// The credentials of one connector. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Credentials {
-    by_name: BTreeMap<String, Arc<Credential>>,
+    by_name: Arc<BTreeMap<String, Arc<Credential>>>,
     workspace: Arc<Workspace>,
     /// Finds the values that the settings hold.
     fixed: Arc<Scrubber>,
@@ -116,7 +117,7 @@ impl Credentials {
             };
             (name, Arc::new(credential))
         };
-        let by_name = all.map(credential).collect();
+        let by_name = Arc::new(all.map(credential).collect());
         Self { by_name, workspace, fixed }
     }
 
@@ -151,10 +152,20 @@ impl Credentials {
         })
     }
 
-    /// What finds them, for an answer that comes in pieces. A token that comes later is not in it.
+    /// What finds them as they are now.
     pub fn scrubbers(&self) -> Vec<Arc<Scrubber>> {
         let grants = self.by_name.values().map(|one| &one.grant);
         [self.fixed.clone()].into_iter().chain(grants.flat_map(|grant| grant.scrubbers())).collect()
+    }
+
+    /// Whether there may be tokens later that there are not now.
+    pub fn have_tokens(&self) -> bool {
+        let has_tokens = |one: &Arc<Credential>| match &one.kind {
+            Kind::Token(_) => true,
+            Kind::Workspace => self.workspace.recipe().is_ok(),
+            _ => false,
+        };
+        self.by_name.values().any(has_tokens)
     }
 
     /// What is wrong with any of them, for the connector's health.

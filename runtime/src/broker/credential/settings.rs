@@ -22,7 +22,7 @@ use crate::vault::Vault;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the fields are documented in the README, where they are written")]
+#[expect(missing_docs, reason = "the fields are documented in docs/connector-toml.md")]
 pub enum CredentialSettings {
     /// `authorization: Bearer TOKEN`.
     Bearer { token: Source, origins: Option<Vec<String>> },

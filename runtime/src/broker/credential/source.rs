@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -48,7 +48,8 @@ impl Source {
             Self::Field(key) => return Ok(Value::Field(key.clone())),
             Self::Text(text) => text.clone(),
             Self::Env(name) => {
-                env(name).ok_or_else(|| format!("the variable {name} is not set; set it"))?
+                let text = "is not set; set it in the environment or in .env";
+                env(name).ok_or_else(|| format!("the variable {name} {text}"))?
             }
             Self::File(path) => read(&base.join(path))?,
         };
@@ -108,7 +109,12 @@ pub(super) fn not_set(credential: &str, key: &str) -> Error {
 }
 
 fn read(path: &Path) -> Result<SecretString, String> {
-    let cannot = |error| format!("the file {} cannot be read: {error}", path.display());
+    let cannot = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => {
+            format!("there is no file {}; write the value into it, or name another", path.display())
+        }
+        _ => format!("the file {} cannot be read: {error}", path.display()),
+    };
     let metadata = fs::metadata(path).map_err(cannot)?;
     // Another kind of file could keep us waiting, or have no end.
     if !metadata.is_file() {
@@ -225,7 +231,8 @@ mod tests {
             ("{ env = 'EMPTY' }", "the variable EMPTY is empty"),
             ("{ env = 'UNSET' }", "the variable UNSET is not set; set it"),
             ("{ file = '.' }", " is no file"),
-            ("{ file = 'none' }", "none cannot be read: "),
+            ("{ file = 'none' }", "none; write the value into it, or name another"),
+            ("{ file = 'key/none' }", "none cannot be read: "),
             ("{ file = 'long' }", " bytes"),
         ] {
             let source = parse(text).expect(text);

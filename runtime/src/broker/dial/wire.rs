@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -32,17 +32,43 @@ impl Used {
     }
 }
 
+/// How many connections there are. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(in crate::broker) struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One of them.
+struct Counted(Open);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What the guard gives: a TCP connection, or a tunnel within one.
 pub(in crate::broker) struct Wire {
     stream: TokioIo<TcpStream>,
     dialled: Dialled,
+    _counted: Option<Counted>,
 }
 
 impl Wire {
     pub(super) fn new(stream: TcpStream, dialled: Dialled) -> Self {
         // An error here means a slower connection, not a broken one.
         let _ = stream.set_nodelay(true);
-        Self { stream: TokioIo::new(stream), dialled }
+        Self { stream: TokioIo::new(stream), dialled, _counted: None }
+    }
+
+    /// Counts as open until it is dropped.
+    pub(super) fn counted(self, open: &Open) -> Self {
+        open.0.fetch_add(1, Ordering::Relaxed);
+        Self { _counted: Some(Counted(open.clone())), ..self }
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TokioIo<TcpStream>> {

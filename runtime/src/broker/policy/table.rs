@@ -20,6 +20,20 @@ use crate::broker::limits::{
     GRANT_AT_ONCE, GRANT_BODY_MIB, LONGEST_PAUSE, LONGEST_TOTAL, MOST_ATTEMPTS, MOST_REDIRECTS,
     MOST_REQUESTS_PER_SECOND, SLOWEST_RATE,
 };
+use crate::broker::request::is_of_connection;
+
+/// Fields that requests have for another reason. With one of them every request would look as if it
+/// had a key, and be sent twice.
+const NO_KEYS: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "user-agent",
+];
 
 /// One `[[grant]]`, as it is written.
 #[derive(Clone, Debug, Deserialize)]
@@ -158,9 +172,11 @@ fn list<'de, D: Deserializer<'de>, T>(
 
 fn header<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HeaderName>, D::Error> {
     let given = String::deserialize(from)?;
-    let name = HeaderName::from_str(&given);
-    name.map(Some).map_err(|_| {
-        let text = format!("{given:?} is no header; write it like \"Idempotency-Key\"");
+    let has_meaning =
+        |name: &HeaderName| NO_KEYS.contains(&name.as_str()) || is_of_connection(name);
+    let name = HeaderName::from_str(&given).ok().filter(|name| !has_meaning(name));
+    name.map(Some).ok_or_else(|| {
+        let text = format!("{given:?} is no header for a key; write it like \"Idempotency-Key\"");
         D::Error::custom(text)
     })
 }

@@ -446,7 +446,13 @@ fn what_is_wrong_in_a_grant_is_told() {
         ("methods = [\"GE T\"]", "\"GE T\" is no method; write it like \"GET\""),
         ("paths = [\"v1\"]", "\"v1\" is no path: it does not begin with /; write it like \"/v1/\""),
         ("paths = []", "an empty list allows nothing; leave it out to allow all"),
-        ("idempotency-header = \"a b\"", "is no header; write it like \"Idempotency-Key\""),
+        (
+            "idempotency-header = \"a b\"",
+            "is no header for a key; write it like \"Idempotency-Key\"",
+        ),
+        ("idempotency-header = \"Content-Type\"", "is no header for a key"),
+        ("idempotency-header = \"host\"", "is no header for a key"),
+        ("idempotency-header = \"proxy-key\"", "is no header for a key"),
         ("client-certificate = { certificate = \"a\" }", "missing field `key`"),
         ("retries = 3", "unknown field `retries`, expected one of `origin`"),
     ] {
@@ -504,6 +510,25 @@ fn what_is_only_reported_reaches_public_addresses() {
     }
     let permit = check(&reporting, "GET https://a.example/").expect("granted");
     assert_eq!(permit.would_refuse(), None);
+}
+
+#[test]
+fn what_is_only_reported_reaches_no_private_origin_that_is_granted_in_part() {
+    let text = "[[grant]]\norigin = 'http://10.0.0.1'\nprivate = true\nmethods = ['GET']\n\
+        paths = ['/health']\n\
+        [[grant]]\norigin = 'http://db.internal'\nprivate = true\nmethods = ['GET']\n\
+        [[grant]]\norigin = 'https://a.example'\nmethods = ['GET']";
+    let reporting = of_file(text).in_mode(Mode::Report);
+    for (request, is_let_through) in [
+        ("GET http://10.0.0.1/health", true),
+        ("POST http://10.0.0.1/health", false),
+        ("GET http://10.0.0.1/admin", false),
+        ("GET http://db.internal/", true),
+        ("DELETE http://db.internal/", false),
+        ("POST https://a.example/", true),
+    ] {
+        assert_eq!(check(&reporting, request).is_ok(), is_let_through, "{request}");
+    }
 }
 
 #[test]

@@ -330,3 +330,22 @@ async fn a_placeholder_of_another_connector_is_worth_nothing() {
     let seen = scene.sent(scene.with_header("x-auth", &foreign)).await;
     assert_eq!(seen.header("x-auth"), Some(&*foreign));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_in_an_upload_of_a_said_length_is_refused_and_without_one_the_length_is_kept() {
+    let scene = Scene::scripted([]).await.sealed();
+    let key = scene.placeholder("CANARY");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let scope = Scope { call: None, deadline, vault: scene.vault.clone() };
+    let post = |body: &str| {
+        let pieces = http_body_util::Full::new(Bytes::from(body.to_owned()));
+        let upload = Upload::new(pieces.map_err(|never| match never {}), Some(body.len() as u64));
+        let request = Request { body: None, ..scene.request("POST") };
+        scene.broker.open(request, Some(upload), &scope)
+    };
+    let error = post(&format!("a key: {key}")).await.err().expect("refused");
+    assert!(error.to_string().contains("the secret CANARY cannot be put into a body"), "{error}");
+    assert_eq!(post("no secret").await.expect("an answer").status, 200);
+    let seen = scene.server.seen.lock().pop().expect("a request");
+    assert_eq!((seen.header("content-length"), &*seen.body), (Some("9"), "no secret"));
+}

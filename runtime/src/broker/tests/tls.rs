@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::network::Network;
 use super::proxy::{ConnectProxy, TestClient, Way, client, get};
 use super::*;
-use crate::broker::dial::{Dialled, Profile};
+use crate::broker::dial::{Dialled, Open, Profile};
 use crate::broker::network::{Network as Ready, NetworkSettings};
 use crate::tls::testdata::Folder;
 
@@ -49,7 +49,12 @@ impl TlsServer {
     fn client(&self, network: &Arc<Ready>, identity: Option<&str>) -> TestClient {
         let folder = Folder::new();
         let identity = identity.map(|name| Arc::new(folder.identity(name)));
-        let profile = Profile { network: network.clone(), identity, private_only: false };
+        let profile = Profile {
+            network: network.clone(),
+            identity,
+            private_only: false,
+            open: Open::default(),
+        };
         client([&["https://*"], &[]], Arc::new(leading_to(self.address)), profile)
     }
 }
@@ -209,7 +214,7 @@ async fn tls_through_a_proxy_is_with_the_server() {
             let network = network(&format!("proxy = 'http://10.0.0.9:3128'\n{OUR_CA}{more}"));
             let folder = Folder::new();
             let identity = Some(Arc::new(folder.identity("client")));
-            let profile = Profile { network, identity, private_only: false };
+            let profile = Profile { network, identity, private_only: false, open: Open::default() };
             let leads = Arc::new(leading_to(proxy.address));
             let client = client([&["https://*"], &[]], leads.clone(), profile);
             let answer = get(&client, URL).await.expect("an answer");

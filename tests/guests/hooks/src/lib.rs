@@ -61,6 +61,7 @@ pub struct Sending {
     attempts: Option<u32>,
     timeout_ms: Option<u64>,
     idempotency_key: Option<String>,
+    credential: Option<String>,
 }
 
 /// The same request, often.
@@ -292,6 +293,9 @@ impl Sending {
         }
         if let Some(limit) = self.timeout_ms {
             request = request.timeout(Duration::from_millis(limit));
+        }
+        if let Some(name) = self.credential {
+            request = request.credential(name);
         }
         match self.idempotency_key {
             Some(key) => request.idempotency_key(key),

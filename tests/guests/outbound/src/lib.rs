@@ -7,7 +7,7 @@ mod handles;
 mod request;
 mod stream;
 
-use aloma_connector::{Result, connector};
+use aloma_connector::{Field, Result, Setup, connector};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -63,6 +63,11 @@ pub struct Order {
 /// Tries `wasi:http`.
 #[connector]
 impl Outbound {
+    #[setup]
+    fn setup() -> Setup {
+        Setup::new().field(Field::line("TOKEN").name("a secret to look for").optional())
+    }
+
     /// sends a request
     pub async fn send(&self, sending: Sending) -> Result<Value> {
         Ok(request::send(&sending))

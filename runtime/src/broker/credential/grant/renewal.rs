@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::super::super::limits::SAVE_TOKEN;
+use super::super::super::limits::{LONGEST_LIFE, SAVE_TOKEN};
 use super::super::super::request::Error;
 use super::super::endpoint::{TokenError, read_answer};
 use super::super::recipe::Recipe;
@@ -169,9 +169,11 @@ impl Grant {
     ) -> Bearer {
         let state = &mut *self.state.lock();
         if !state.is_of(recipe) {
+            state.pass_on(&new);
             return new.bearer();
         }
         if !same_access(state.tokens.as_ref(), held) {
+            state.pass_on(&new);
             return state.tokens.as_ref().map_or_else(|| new.bearer(), Tokens::bearer);
         }
         if is_forced && new.asked.is_some() {
@@ -224,7 +226,8 @@ impl Grant {
     fn tokens(&self, entry: Entry) -> Tokens {
         let now = seconds((self.tools.clock)()).unwrap_or_default();
         let life = entry.ends.zip(entry.life).and_then(|(ends, whole)| {
-            let whole = Duration::try_from_secs_f64(whole).ok()?;
+            // A store may be anybody's: a time that no clock holds would end the process.
+            let whole = Duration::try_from_secs_f64(whole).ok()?.min(LONGEST_LIFE);
             let left = Duration::from_secs(ends.saturating_sub(now));
             Some(Life::new(Instant::now(), whole, left, rand::random()))
         });

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::super::super::limits::{
-    DEAD_PAUSE, LONGEST_DEAD_PAUSE, LONGEST_REFRESH_PAUSE, REFRESH_PAUSE,
+    DEAD_PAUSE, LONGEST_DEAD_PAUSE, LONGEST_REFRESH_PAUSE, REFRESH_PAUSE, TOKENS_SCRUBBED,
 };
 use super::super::super::request::Error;
 use super::super::endpoint::TokenError;
@@ -21,7 +21,7 @@ pub(super) struct State {
     pub recipe: Option<Arc<Recipe>>,
     pub tokens: Option<Tokens>,
     /// Finds the tokens that were in use before. Requests that carry them may be under way.
-    pub previous: Option<Arc<Scrubber>>,
+    pub previous: Vec<Arc<Scrubber>>,
     /// The tokens that the configuration gave last.
     pub configured: Option<Tokens>,
     /// The access token that the store held last, as far as is known.
@@ -33,6 +33,8 @@ pub(super) struct State {
     pub spent: Option<Bearer>,
     /// When a token was last renewed because it was refused, and for how long not again.
     pub forced: Option<(Instant, Duration)>,
+    /// The access token of which it was told that the API wants more of it.
+    pub too_narrow: Option<Bearer>,
     /// A call wanted a token, and there was none.
     pub missed: bool,
     /// Why the tokens are not saved.
@@ -101,6 +103,16 @@ impl State {
         is_cooling.then(|| failure.error.clone())
     }
 
+    /// Whether it was not told before that the API wants more of this token, which is in use.
+    pub fn is_news_of(&mut self, narrow: &Bearer) -> bool {
+        let is_ours = self.tokens.as_ref().is_some_and(|tokens| narrow.is(tokens));
+        let is_told = self.too_narrow.as_ref().is_some_and(|told| told.is_same(narrow));
+        if is_ours {
+            self.too_narrow = Some(narrow.clone());
+        }
+        is_ours && !is_told
+    }
+
     /// Whether a token that was refused is not renewed: it cannot be, or it is new, or the last one
     /// that was renewed for the same reason did not help either.
     pub fn is_as_new_as_it_gets(&self, recipe: &Recipe, now: Instant) -> bool {
@@ -147,9 +159,15 @@ impl State {
     }
 
     /// What finds the tokens of now, once there are others.
-    pub fn previous(&self) -> Option<Arc<Scrubber>> {
-        let current = self.tokens.as_ref().map(|tokens| tokens.scrubber.clone());
-        current.or_else(|| self.previous.clone())
+    pub fn previous(&self) -> Vec<Arc<Scrubber>> {
+        let current = self.tokens.iter().map(|tokens| &tokens.scrubber);
+        current.chain(&self.previous).take(TOKENS_SCRUBBED).cloned().collect()
+    }
+
+    /// Has tokens scrubbed that are sent and not kept.
+    pub fn pass_on(&mut self, tokens: &Tokens) {
+        self.previous.insert(0, tokens.scrubber.clone());
+        self.previous.truncate(TOKENS_SCRUBBED);
     }
 }
 
@@ -164,4 +182,40 @@ pub(super) fn same(one: &Option<Tokens>, other: &Option<Tokens>) -> bool {
 pub(super) fn same_access(one: Option<&Tokens>, other: Option<&Tokens>) -> bool {
     let access = |tokens: Option<&Tokens>| tokens.map(|one| one.access.expose_secret().to_owned());
     access(one) == access(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_that_is_too_small_is_told_once_for_each_token() {
+        let tokens = |text: &str| Tokens::new(text.into(), None, None);
+        let (one, two) = (tokens("token-1"), tokens("token-2"));
+        let mut state = State::default();
+        assert!(!state.is_news_of(&one.bearer()), "it is not in use");
+        state.replace(one.clone());
+        assert!(state.is_news_of(&one.bearer()));
+        assert!(!state.is_news_of(&one.bearer()));
+        state.replace(two.clone());
+        assert!(!state.is_news_of(&one.bearer()), "it is not in use any more");
+        assert!(state.is_news_of(&two.bearer()));
+    }
+
+    #[test]
+    fn tokens_are_scrubbed_for_a_while_after_others_came() {
+        let mut state = State::default();
+        for number in 0..TOKENS_SCRUBBED + 3 {
+            state.replace(Tokens::new(format!("the-token-{number:03}").into(), None, None));
+        }
+        let is_found = |number: usize| {
+            let text = format!("the-token-{number:03}");
+            state.previous.iter().any(|one| one.scrub(text.as_bytes()).is_some())
+        };
+        let found: Vec<_> = (0..TOKENS_SCRUBBED + 2).map(is_found).collect();
+        assert_eq!(found, [&[false; 2][..], &[true; TOKENS_SCRUBBED][..]].concat());
+        state.pass_on(&Tokens::new("the-token-sent".into(), None, None));
+        assert!(state.previous[0].scrub(b"the-token-sent").is_some());
+        assert_eq!(state.previous.len(), TOKENS_SCRUBBED);
+    }
 }
