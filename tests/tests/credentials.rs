@@ -282,11 +282,11 @@ async fn settings_that_cannot_work_name_file_and_key_and_what_to_do() {
         ("type = 'bearer'\ntoken = { file = 'long' }", &["token: the file", "bytes"]),
         (
             "type = 'bearer'\ntoken = { field = 'NOPE' }",
-            &["the field NOPE", "no secret field of hooks", "API_KEY"],
+            &["the field NOPE", "no such field of hooks", "API_KEY"],
         ),
         (
             "type = 'header'\nname = 'X-Key'\nvalue = { field = 'TEXT' }",
-            &["the field TEXT", "no secret field of hooks", "API_KEY"],
+            &["the field TEXT", "no such field of hooks", "API_KEY"],
         ),
         ("type = 'header'\nname = 'Host'\nvalue = 'x'", &["the header host carries no credential"]),
         (

@@ -10,13 +10,11 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::held::Held;
 use super::payload::Pieces;
 use super::request::{Error, Response};
-use super::traffic::Place;
 
 /// An answer on its way through the broker.
 pub(super) struct Answer {
@@ -25,32 +23,6 @@ pub(super) struct Answer {
     pub body: AnswerBody,
     /// Bytes of the body as they came over the wire, where it was decoded.
     pub wire_bytes: Option<WireBytes>,
-    /// Kept by a body that is still on its way.
-    pub place: Option<KeptPlace>,
-}
-
-/// A place among the requests on the wire, which is kept until the body is over or it is let go.
-#[derive(Clone)]
-pub(super) struct KeptPlace(Arc<Mutex<Option<Place>>>);
-
-impl KeptPlace {
-    pub fn new(place: Place) -> Self {
-        Self(Arc::new(Mutex::new(Some(place))))
-    }
-
-    pub fn let_go(&self) {
-        let place = self.0.lock().take();
-        // It goes to whoever is next, without the lock.
-        drop(place);
-    }
-}
-
-impl Watch for KeptPlace {
-    fn piece(&mut self, _: usize) {}
-
-    fn end(self, _: Result<(), &Error>) {
-        self.let_go();
-    }
 }
 
 /// Counts along with a body.

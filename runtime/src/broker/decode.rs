@@ -20,7 +20,10 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
-use super::limits::{CODINGS, DECODED_CHUNK, SMALL_BODY, ZSTD_WINDOW_LOG};
+use super::held::{Budget, Held};
+use super::limits::{
+    BROTLI_WINDOW, CODINGS, DECODED_CHUNK, DEFLATE_WINDOW, SMALL_BODY, ZSTD_WINDOW_LOG,
+};
 use super::request::Error;
 
 /// What we read.
@@ -52,6 +55,7 @@ pub(super) fn decode<B>(
     body: B,
     limit: u64,
     origin: &str,
+    budget: &Budget,
 ) -> Result<Decoded<B>, Error>
 where
     B: Body<Data = Bytes, Error = Error> + Send + 'static,
@@ -69,7 +73,7 @@ where
     let mut data = data(body, trailers.clone(), limit.saturating_mul(2).max(SMALL_BODY));
     // The last one was applied last.
     for coding in codings.into_iter().rev() {
-        data = layer(coding, data, limit);
+        data = layer(coding, data, limit, budget.hold());
     }
     Ok(Decoded::Decoded(Decoding { data: Some(data), trailers, limit, origin: origin.into() }))
 }
@@ -154,8 +158,9 @@ fn less(left: u64, length: usize) -> io::Result<u64> {
 }
 
 /// One coding taken off.
-fn layer(coding: Coding, data: Data, limit: u64) -> Data {
-    let state = Layer { coding, stage: Stage::Before(StreamReader::new(data)), left: limit };
+fn layer(coding: Coding, data: Data, limit: u64, held: Held) -> Data {
+    let stage = Stage::Before(StreamReader::new(data));
+    let state = Layer { coding, stage, left: limit, window: coding.window(), held };
     stream::try_unfold(state, Layer::next).boxed()
 }
 
@@ -164,6 +169,9 @@ struct Layer {
     stage: Stage,
     /// How many bytes may still come out.
     left: u64,
+    /// How much the decoder's window can still grow: it holds what came out last.
+    window: usize,
+    held: Held,
 }
 
 enum Stage {
@@ -190,6 +198,9 @@ impl Layer {
             return decoder.check_end().await.map(|()| None);
         }
         self.left = less(self.left, chunk.len())?;
+        let more = chunk.len().min(self.window);
+        self.window -= more;
+        self.held.grow(more).map_err(io::Error::other)?;
         self.stage = Stage::Within(decoder);
         Ok(Some((chunk.freeze(), self)))
     }
@@ -203,6 +214,15 @@ enum Decoder {
 }
 
 impl Coding {
+    /// Bytes that its decoder holds at most.
+    fn window(self) -> usize {
+        match self {
+            Self::Brotli => BROTLI_WINDOW,
+            Self::Zstd => 1 << ZSTD_WINDOW_LOG,
+            Self::Deflate | Self::Gzip => DEFLATE_WINDOW,
+        }
+    }
+
     fn decoder(self, input: Input) -> Decoder {
         match self {
             Self::Brotli => Decoder::Brotli(BrotliDecoder::new(input)),

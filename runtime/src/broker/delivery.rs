@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, RETRY_AFTER};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -13,7 +12,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{
-    Answer, AnswerBody, Capped, KeptPlace, Reading, Timed, Unread, Watched, WireBytes, collect,
+    Answer, AnswerBody, Capped, Reading, Timed, Unread, Watch, Watched, WireBytes, collect,
 };
 use super::backoff::Pauses;
 use super::credential::Dressed;
@@ -23,6 +22,7 @@ use super::failure::{
     Failure, broken, not_connected, out_of_time, timed_out, too_large, unsent_or_broken,
 };
 use super::held::Budget;
+use super::limits::REFUSAL_BODY;
 use super::order::Order;
 use super::payload::Payload;
 use super::policy::Policy;
@@ -77,12 +77,14 @@ impl Door {
             let told = |error| told(error, may_be_done_before);
             let dressed = dress(order, tally).await.map_err(told)?;
             let request = dressed.as_ref().map_or(order.request, |dressed| &dressed.request);
-            let outcome = self.attempt(request, order, tally).await;
+            let mut outcome = self.attempt(request, order, tally).await;
             // Once: a second refusal is the answer.
-            let head = outcome.as_ref().ok().map(Head::of);
-            if !is_renewed && is_renewable(order, dressed.as_ref(), head).await.map_err(told)? {
-                is_renewed = true;
-                continue;
+            if !is_renewed {
+                let renewed = self.renew(order, dressed.as_ref(), &mut outcome).await;
+                is_renewed = renewed.map_err(told)?;
+                if is_renewed {
+                    continue;
+                }
             }
             let Some(pause) = self.pause(order, attempt, &outcome, &mut pauses, tally) else {
                 return outcome.map_err(|failure| told(failure.error));
@@ -94,6 +96,50 @@ impl Door {
             sleep(pause).await;
             attempt += 1;
         }
+    }
+
+    /// Whether the server refused the token, and so did nothing, and there is another one now. Then a
+    /// POST may be sent again, too.
+    async fn renew(
+        &self,
+        order: &Order<'_>,
+        dressed: Option<&Dressed>,
+        outcome: &mut Result<Answer, Failure>,
+    ) -> Result<bool, Error> {
+        let (Some(credential), Some(dressed)) = (order.credential, dressed) else {
+            return Ok(false);
+        };
+        let Ok(answer @ Answer { status: 401 | 403, .. }) = &mut *outcome else { return Ok(false) };
+        if is_spent(order.request) {
+            return Ok(false);
+        }
+        let read = match answer.status == 401 && dressed.has_token() {
+            true => self.read_refusal(answer, order).await,
+            false => Ok(()),
+        };
+        let (status, headers) = (answer.status, &answer.headers);
+        let renewed = credential.refused(dressed, status, headers, order.times.until).await;
+        if let (Ok(false), Err(unread)) = (&renewed, read) {
+            *outcome = Err(unread);
+        }
+        renewed
+    }
+
+    /// Reads what is still to come of a refusal. Its place is free then, which the request for
+    /// another token may wait for.
+    async fn read_refusal(&self, answer: &mut Answer, order: &Order<'_>) -> Result<(), Failure> {
+        let AnswerBody::Pieces(pieces) = &mut answer.body else { return Ok(()) };
+        let mut held = self.budget.hold();
+        let reading = timeout_at(order.times.until, collect(pieces, REFUSAL_BODY, &mut held)).await;
+        let (body, outcome) = match reading {
+            Ok(Ok(body)) => (body, Ok(())),
+            Ok(Err(unread)) => {
+                (Bytes::new(), Err(unread_body(unread, order.request, REFUSAL_BODY)))
+            }
+            Err(_) => (Bytes::new(), Err(out_of_time())),
+        };
+        answer.body = AnswerBody::Whole(body, held);
+        outcome
     }
 
     /// How long to wait before the request is sent again. None where it is not sent again.
@@ -217,9 +263,9 @@ impl Door {
         place: Place,
     ) -> Result<Answer, Failure> {
         let (mut head, body) = answer.into_parts();
-        let origin = request.origin();
-        let texts = origin.clone();
-        let body = body.map_err(move |error| broken(&texts, &error));
+        // Cheap, and an error is rare. Of its query nothing is told.
+        let uri = request.uri.clone();
+        let body = body.map_err(move |error| broken(&origin(&uri), &error));
         let is_coded = request.decodes && head.headers.contains_key(CONTENT_ENCODING);
         if !is_coded {
             let body = self.take(body, request, order, place).await?;
@@ -227,7 +273,13 @@ impl Door {
         }
         let wire_bytes = WireBytes::default();
         let body = Watched::new(body, wire_bytes.clone());
-        let body = decode::decode(&mut head.headers, body, order.answer_bytes, &origin);
+        let body = decode::decode(
+            &mut head.headers,
+            body,
+            order.answer_bytes,
+            request.origin(),
+            &self.budget,
+        );
         let body = body.map_err(Failure::last)?;
         let wire_bytes = matches!(body, Decoded::Decoded(_)).then_some(wire_bytes);
         let body = self.take(body, request, order, place).await?;
@@ -241,13 +293,14 @@ impl Door {
         request: &Parsed,
         order: &Order<'_>,
         place: Place,
-    ) -> Result<(AnswerBody, Option<KeptPlace>), Failure> {
+    ) -> Result<AnswerBody, Failure> {
         match order.reading {
             Reading::Whole => {
                 let mut held = self.budget.hold();
                 let whole = collect(body, request.answer_bytes, &mut held).await;
-                let whole = whole.map_err(|unread| unread_body(unread, request))?;
-                Ok((AnswerBody::Whole(whole, held), None))
+                let limit = request.answer_bytes;
+                let whole = whole.map_err(|unread| unread_body(unread, request, limit))?;
+                Ok(AnswerBody::Whole(whole, held))
             }
             Reading::Pieces => {
                 let text = format!(
@@ -257,9 +310,7 @@ impl Door {
                 );
                 let capped = Capped::new(body, order.answer_bytes, Error::AnswerSize(text));
                 let timed = Timed::new(capped, request.pause, order.times.deadline);
-                let place = KeptPlace::new(place);
-                let body = Watched::new(timed, place.clone()).boxed_unsync();
-                Ok((AnswerBody::Pieces(body), Some(place)))
+                Ok(AnswerBody::Pieces(Watched::new(timed, place).boxed_unsync()))
             }
         }
     }
@@ -274,44 +325,24 @@ async fn dress(order: &Order<'_>, tally: &mut Tally) -> Result<Option<Dressed>, 
     dressed.map(Some)
 }
 
-/// Whether the server refused the token, and so did nothing, and there is another one now. Then a
-/// POST may be sent again, too.
-async fn is_renewable(
-    order: &Order<'_>,
-    dressed: Option<&Dressed>,
-    head: Option<Head<'_>>,
-) -> Result<bool, Error> {
-    let (Some(credential), Some(dressed)) = (order.credential, dressed) else { return Ok(false) };
-    let Some(Head { status: status @ (401 | 403), headers, place }) = head else {
-        return Ok(false);
-    };
-    if is_spent(order.request) {
-        return Ok(false);
-    }
-    // The token request may wait for this very place. What comes of a refusal's body is little.
-    place.filter(|_| status == 401).into_iter().for_each(KeptPlace::let_go);
-    credential.refused(dressed, status, headers, order.times.until).await
+/// A place among the requests on the wire is kept until the body is over.
+impl Watch for Place {
+    fn piece(&mut self, _: usize) {}
+    fn end(self, _: Result<(), &Error>) {}
 }
 
-/// What is looked at of an answer while its body waits.
-struct Head<'a> {
-    status: u16,
-    headers: &'a HeaderMap,
-    place: Option<&'a KeptPlace>,
-}
-
-impl<'a> Head<'a> {
-    fn of(answer: &'a Answer) -> Self {
-        Self { status: answer.status, headers: &answer.headers, place: answer.place.as_ref() }
-    }
+fn origin(uri: &http::Uri) -> String {
+    let (scheme, authority) =
+        (uri.scheme_str(), uri.authority().map(|authority| authority.as_str()));
+    format!("{}://{}", scheme.unwrap_or_default(), authority.unwrap_or_default())
 }
 
 fn answered(
     head: http::response::Parts,
-    (body, place): (AnswerBody, Option<KeptPlace>),
+    body: AnswerBody,
     wire_bytes: Option<WireBytes>,
 ) -> Answer {
-    Answer { status: head.status.as_u16(), headers: head.headers, body, wire_bytes, place }
+    Answer { status: head.status.as_u16(), headers: head.headers, body, wire_bytes }
 }
 
 /// The error of a request, for who needs to know whether it may have been carried out.
@@ -359,9 +390,9 @@ pub(super) fn is_spent(request: &Parsed) -> bool {
     request.upload.as_ref().is_some_and(super::payload::Upload::is_spent)
 }
 
-fn unread_body(unread: Unread, request: &Parsed) -> Failure {
+fn unread_body(unread: Unread, request: &Parsed, limit: usize) -> Failure {
     match unread {
-        Unread::TooLarge => Failure::last(too_large(request, "body", request.answer_bytes)),
+        Unread::TooLarge => Failure::last(too_large(request, "body", limit)),
         Unread::Failed(error @ Error::Interrupted(_)) => Failure { fate: Fate::MaybeSent, error },
         Unread::Failed(error) => Failure::last(error),
     }

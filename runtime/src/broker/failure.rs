@@ -69,7 +69,7 @@ pub(super) fn unsent_or_broken(error: &legacy::Error, request: &Parsed) -> Failu
         let text = format!("{} does not answer in HTTP: {}", request.origin(), cause(error));
         return Failure { fate: Fate::MaybeSent, error: Error::Protocol(text) };
     }
-    Failure { fate: Fate::MaybeSent, error: broken(&request.origin(), error) }
+    Failure { fate: Fate::MaybeSent, error: broken(request.origin(), error) }
 }
 
 /// A server that wants a certificate says so only after the handshake (TLS 1.3), and then does

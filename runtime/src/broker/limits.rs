@@ -85,6 +85,10 @@ pub(super) const PROXY_ANSWER: Duration = Duration::from_secs(10);
 /// Bytes of a proxy's answer. It has a line and a few fields; the body of a refusal is not read.
 pub(super) const PROXY_HEAD: usize = 8 * 1024;
 
+/// Bytes of an answer that refuses a token. They are read before another token is asked for; what says
+/// why is short.
+pub(super) const REFUSAL_BODY: usize = 64 * 1024;
+
 /// How often over a body may be compressed. Once is usual; twice happens by mistake.
 pub(super) const CODINGS: usize = 3;
 
@@ -97,6 +101,12 @@ pub(super) const DECODED_CHUNK: usize = 16 * 1024;
 /// The largest window of zstd, as a power of two: 8 MB, what HTTP allows (RFC 9659). It is held in
 /// memory while a body is read.
 pub(super) const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// The largest window of brotli without its extension (RFC 7932).
+pub(super) const BROTLI_WINDOW: usize = 1 << 24;
+
+/// The window of gzip and deflate (RFC 1951).
+pub(super) const DEFLATE_WINDOW: usize = 1 << 15;
 
 /// The time for one attempt of a request that sets no time limit of its own.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(60);

@@ -171,43 +171,45 @@ impl Broker {
         let times = Times { until: request.until(scope), deadline: scope.deadline };
         let (mut hops, mut by) = (0, None);
         loop {
-            let outcome = self.hop(&request, reading, times, scope, tally).await;
-            let (answer, most_hops) =
-                outcome.map_err(|error| redirect::after(error, by.as_deref()))?;
-            if hops >= most_hops {
-                return Ok(answer);
-            }
-            match redirect::next(&request, answer.status, &answer.headers, &scope.vault)? {
+            let outcome = self.hop(request, hops, reading, times, scope, tally).await;
+            let (answer, kept) = outcome.map_err(|error| redirect::after(error, by.as_deref()))?;
+            let Some(given) = kept else { return Ok(answer) };
+            match redirect::next(&given, answer.status, &answer.headers, &scope.vault)? {
                 Next::Stay => return Ok(answer),
-                Next::Go(next) => by = Some(std::mem::replace(&mut request, *next).origin()),
+                Next::Go(next) => request = *next,
             }
+            by = Some(given.origin().to_owned());
             tally.hop(&request.url, |text| self.scrubbed(text));
             hops += 1;
         }
     }
 
-    /// policy → credential → limits → retry(send) → scrub → answer, and how many redirects the grant
-    /// lets a request follow.
+    /// policy → credential → limits → retry(send) → scrub → answer, and the request as it was given
+    /// where the grant lets it follow one more redirect.
     async fn hop(
         &self,
-        given: &Parsed,
+        given: Parsed,
+        hops: u32,
         reading: Reading,
         times: Times,
         scope: &Scope,
         tally: &mut Tally,
-    ) -> Result<(Answer, u32), Error> {
+    ) -> Result<(Answer, Option<Box<Parsed>>), Error> {
         let (policy, vault) = (self.door.policy(), &scope.vault);
         let permit = policy.check(&given.method, &given.url)?;
         tally.permitted(decision(&permit));
         let terms = permit.terms();
-        let (named, attached) = (given.credential.as_deref(), terms.credential.as_deref());
+        // One server must not act on another one as us: where it leads, no credential goes along.
+        let attached = terms.credential.as_deref().filter(|_| !given.is_led);
+        let named = given.credential.as_deref();
         let credential = self.credentials.select(named, attached, &permit)?;
         if let Some(credential) = &credential {
-            credential.check(given, &permit, vault)?;
+            credential.check(&given, &permit, vault)?;
             tally.credential(credential.name());
-            credential.check_fields(given, policy, &permit, vault)?;
+            credential.check_fields(&given, policy, &permit, vault)?;
         }
-        let mut request = given.clone();
+        let kept = (hops < terms.redirects).then(|| Box::new(given.clone()));
+        let mut request = given;
         order::apply(terms, &mut request)?;
         let is_filled = sealed::fill_in(&mut request, &permit, policy, vault)?;
         let holds_secret = is_filled || credential.is_some();
@@ -224,7 +226,7 @@ impl Broker {
             sealed::check_encoding(&answer, permit.origin())?;
         }
         sealed::scrub_all(&mut answer, vault, &self.credentials);
-        Ok((answer, terms.redirects))
+        Ok((answer, kept))
     }
 
     /// A text without the values and tokens of credentials.

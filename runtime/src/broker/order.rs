@@ -67,7 +67,7 @@ impl<'a> Order<'a> {
             pauses: Pauses::new(terms.jitter, terms.first_pause.unwrap_or(FIRST_PAUSE)),
             purpose: Purpose {
                 credential: name.map(Arc::from),
-                certificate: terms.client_certificate.clone(),
+                certificate: terms.client_certificate.clone().filter(|_| !request.is_led),
                 private_only: false,
             },
             reading,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use self::binding::Bindings;
 use self::grant::{Asked, Grant};
@@ -173,7 +173,7 @@ impl Policy {
     }
 
     fn permit(&self, url: &Url, asked: Option<&Asked<'_>>) -> Result<Permit, Refusal> {
-        let origin = url.origin().ascii_serialization();
+        let origin = url[..Position::BeforePath].to_owned();
         let Some(host) = url.host().map(|host| host.to_owned()) else {
             return Err(Refusal(format!("{origin} has no host")));
         };

@@ -42,7 +42,7 @@ pub(super) fn next(
     let bad = |why: &str| Error::InvalidRequest(format!("{origin} redirects to {why}"));
     let location = location.to_str().map_err(|_| bad("something that is no text"))?;
     let mut url = request.url.join(location).map_err(|_| bad("something that is no URL"))?;
-    check_address(url.as_str(), vault).map_err(|error| after(error, Some(&origin)))?;
+    check_address(url.as_str(), vault).map_err(|error| after(error, Some(origin)))?;
     if url.origin() == request.url.origin() {
         drop_marks(&mut url);
     }
@@ -100,6 +100,7 @@ fn drop_body(request: &mut Parsed) {
 
 /// What was meant for one server is not for the one that it names.
 fn drop_secrets(request: &mut Parsed, vault: &Vault) -> Result<(), Error> {
+    request.is_led = true;
     request.credential = None;
     request.headers.remove(AUTHORIZATION);
     request.headers.remove(COOKIE);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Uri};
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use super::held::Held;
 use super::limits::{
@@ -152,6 +152,8 @@ pub(super) struct Parsed {
     pub answer_bytes: usize,
     /// Whether the answer is to be decoded.
     pub decodes: bool,
+    /// Whether another server chose where it goes.
+    pub is_led: bool,
 }
 
 /// The key's field. Draft-ietf-httpapi-idempotency-key-header.
@@ -189,6 +191,7 @@ impl Parsed {
             credential: request.credential,
             answer_bytes: ANSWER_BODY,
             decodes: false,
+            is_led: false,
             upload,
             method,
             url,
@@ -204,8 +207,9 @@ impl Parsed {
     }
 
     /// Scheme, host and port.
-    pub fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+    pub fn origin(&self) -> &str {
+        // It holds no user name: such URLs are refused.
+        &self.url[..Position::BeforePath]
     }
 }
 

@@ -3,6 +3,7 @@
 //! A connector is named by its component or by its settings file. A component named alone has the
 //! settings of `connector.toml` in the working directory, where there is one.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -56,11 +57,29 @@ pub fn choose(files: &[PathBuf], from: From<'_>) -> anyhow::Result<Vec<Choice>> 
             path.display()
         );
     }
+    if let (Some(path), From::Folder(_)) = (&beside, from) {
+        check_owner(path)?;
+    }
     let choose = |file: &PathBuf| match is_settings(file) {
         true => alone(File::read(file)?),
         false => with(file, beside.as_deref()),
     };
     files.iter().map(choose).collect()
+}
+
+/// A file that was not named is believed only where it is the operator's own: the folder may be one
+/// that anybody can write to.
+fn check_owner(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    let metadata = path.metadata().with_context(|| format!("cannot read {shown}"))?;
+    let is_own = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
+    ensure!(
+        is_own && metadata.mode() & 0o002 == 0,
+        "{shown} {}; look at it, and name it with --settings if it is right, or leave it out with \
+         --no-settings",
+        if is_own { "can be written by everybody" } else { "belongs to another user" }
+    );
+    Ok(())
 }
 
 /// Whether a FILE is meant as settings.

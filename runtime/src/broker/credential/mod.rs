@@ -86,6 +86,13 @@ pub(super) struct Dressed {
     token: Option<(Arc<Recipe>, Bearer)>,
 }
 
+impl Dressed {
+    /// Whether another token may help where this one is refused.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+}
+
 impl Credentials {
     /// The credentials of that connector, by name. `oauth` is always among them.
     pub fn new(connector: Arc<str>, prepared: BTreeMap<String, Prepared>, tools: Tools) -> Self {

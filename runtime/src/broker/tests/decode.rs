@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::*;
 use crate::broker::decode::{Decoded, ask, decode};
+use crate::broker::held::Budget;
 
 const ORIGIN: &str = "https://api.example";
 const TEXT: &str = "a text with a text within a text, and some more of the text";
@@ -56,7 +57,8 @@ fn pieces(bytes: &[u8], size: usize) -> Vec<Bytes> {
 /// Decodes a body that comes in chunks of this size.
 async fn plain(coding: &str, bytes: &[u8], size: usize, limit: u64) -> Result<Vec<u8>, Error> {
     let mut headers = header(coding);
-    let decoded = decode(&mut headers, body(pieces(bytes, size)), limit, ORIGIN)?;
+    let decoded =
+        decode(&mut headers, body(pieces(bytes, size)), limit, ORIGIN, &Budget::default())?;
     assert!(!headers.contains_key("content-encoding") && !headers.contains_key("content-length"));
     assert!(headers.contains_key("x-kept"));
     Ok(decoded.collect().await?.to_bytes().to_vec())
@@ -107,10 +109,11 @@ async fn several_codings_are_taken_off_from_the_last_to_the_first() {
     assert_eq!(read, Ok(TEXT.as_bytes().to_vec()));
     let mut headers = header("gzip");
     headers.append("content-encoding", "br".parse().expect("a value"));
-    let decoded = decode(&mut headers, body(pieces(&br, 5)), 1 << 20, ORIGIN).expect("it is known");
+    let decoded = decode(&mut headers, body(pieces(&br, 5)), 1 << 20, ORIGIN, &Budget::default())
+        .expect("it is known");
     assert_eq!(decoded.collect().await.expect("a body").to_bytes(), TEXT);
     let mut headers = header("gzip, gzip, gzip, gzip");
-    let error = decode(&mut headers, body([]), 1 << 20, ORIGIN).err();
+    let error = decode(&mut headers, body([]), 1 << 20, ORIGIN, &Budget::default()).err();
     let text = "the answer of https://api.example is compressed more than 3 times over";
     assert_eq!(error, Some(Error::Limit(text.into())));
 }
@@ -121,7 +124,8 @@ async fn what_has_no_coding_or_an_unknown_one_stays_as_it_is() {
         let mut headers = header(coding);
         let before = headers.clone();
         let chunks = pieces(b"anything", 3);
-        let decoded = decode(&mut headers, body(chunks), 1, ORIGIN).expect("a body");
+        let decoded =
+            decode(&mut headers, body(chunks), 1, ORIGIN, &Budget::default()).expect("a body");
         assert!(matches!(decoded, Decoded::AsItIs(_)), "{coding}");
         assert_eq!(headers, before, "{coding}");
         assert_eq!(decoded.collect().await.expect("a body").to_bytes(), "anything", "{coding}");
@@ -184,7 +188,13 @@ async fn an_error_of_the_connection_stays_itself() {
         let broken = Error::Interrupted("the connection broke".into());
         let first = Frame::data(Bytes::copy_from_slice(&gzip[..12]));
         let chunks = stream::iter([Ok(first), Err(broken.clone())]);
-        let decoded = decode(&mut header(coding), StreamBody::new(chunks), 1 << 20, ORIGIN);
+        let decoded = decode(
+            &mut header(coding),
+            StreamBody::new(chunks),
+            1 << 20,
+            ORIGIN,
+            &Budget::default(),
+        );
         let outcome = decoded.expect("it is known").collect().await;
         assert_eq!(outcome.err(), Some(broken), "{coding}");
     }
@@ -196,7 +206,8 @@ async fn trailers_come_after_the_decoded_body() {
     let trailers = header("x");
     let frames = [Ok(Frame::data(gzip.into())), Ok(Frame::trailers(trailers.clone()))];
     let body = StreamBody::new(stream::iter(frames));
-    let decoded = decode(&mut header("gzip"), body, 1 << 20, ORIGIN).expect("it is known");
+    let decoded = decode(&mut header("gzip"), body, 1 << 20, ORIGIN, &Budget::default())
+        .expect("it is known");
     let whole = decoded.collect().await.expect("a body");
     assert_eq!(whole.trailers(), Some(&trailers));
     assert_eq!(whole.to_bytes(), TEXT);
@@ -231,7 +242,9 @@ async fn a_bomb_costs_no_more_than_the_limit() {
             count.fetch_add(chunk.len(), Ordering::SeqCst);
         });
         let limit = 5 << 20;
-        let mut decoded = decode(&mut header(coding), body(chunks), limit, ORIGIN).expect("known");
+        let mut decoded =
+            decode(&mut header(coding), body(chunks), limit, ORIGIN, &Budget::default())
+                .expect("known");
         let (mut out, mut largest) = (0, 0);
         let error = loop {
             match decoded.frame().await.expect("no end") {
@@ -254,7 +267,9 @@ async fn a_body_that_comes_to_nothing_ends_at_a_limit_too() {
     for coding in ["gzip", "zstd"] {
         let nothing = encoded(coding, b"").await.repeat(100);
         let chunks = std::iter::repeat_n(Bytes::from(nothing), usize::MAX);
-        let decoded = decode(&mut header(coding), body(chunks), 1 << 20, ORIGIN).expect("known");
+        let decoded =
+            decode(&mut header(coding), body(chunks), 1 << 20, ORIGIN, &Budget::default())
+                .expect("known");
         let error = decoded.collect().await.err();
         assert!(matches!(error, Some(Error::AnswerSize(_))), "{coding}: {error:?}");
     }
