@@ -33,7 +33,7 @@ pub enum Kind {
 /// A client with no connection yet.
 pub enum Client {
     Broker(Box<Broker>, String),
-    Direct(legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>, Uri),
+    Direct(Box<legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>>, Uri),
 }
 
 impl Client {
@@ -41,7 +41,7 @@ impl Client {
     pub fn new(kind: Kind, origin: &str) -> anyhow::Result<Self> {
         let url = format!("{origin}/things/7");
         if kind == Kind::Direct {
-            return Ok(Self::Direct(direct()?, url.parse()?));
+            return Ok(Self::Direct(Box::new(direct()?), url.parse()?));
         }
         let events = Events::default();
         if kind == Kind::Watched {
