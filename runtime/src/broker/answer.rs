@@ -10,9 +10,12 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::held::Held;
+use super::limits::UNREAD;
 use super::payload::Pieces;
 use super::request::{Error, Response};
 
@@ -227,12 +230,13 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Timed<B> {
             ready!(self.alarm.as_mut().poll(context));
         }
         self.is_over = true;
-        let text = if Instant::now() >= self.until {
-            "the time of the call was over before the whole answer had come".to_owned()
+        let error = if Instant::now() >= self.until {
+            call_is_over()
         } else {
-            format!("no more of the answer came for {} s", self.pause.as_secs_f64())
+            let pause = self.pause.as_secs_f64();
+            Error::Timeout(format!("no more of the answer came for {pause} s"))
         };
-        Poll::Ready(Some(Err(Error::Timeout(text))))
+        Poll::Ready(Some(Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -241,6 +245,57 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Timed<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+fn call_is_over() -> Error {
+    let text = "the time of the call was over before the whole answer had come";
+    Error::Timeout(text.into())
+}
+
+/// A body that ends with its call also where nobody reads it any more: a guest may keep what it does
+/// not read, and with it the place of a request.
+pub(super) struct Mortal<B> {
+    body: Arc<Mutex<Option<B>>>,
+    is_over: bool,
+    _end: AbortOnDropHandle<()>,
+}
+
+impl<B: Send + 'static> Mortal<B> {
+    pub fn new(body: B, until: Instant) -> Self {
+        let body = Arc::new(Mutex::new(Some(body)));
+        let held = body.clone();
+        let end = tokio::spawn(async move {
+            // Whoever is waiting for a piece at the end is told by the body itself.
+            sleep_until(until + UNREAD).await;
+            let left = held.lock().take();
+            drop(left);
+        });
+        Self { body, is_over: false, _end: AbortOnDropHandle::new(end) }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Mortal<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(body) = &mut *self.body.lock() {
+            return Pin::new(body).poll_frame(context);
+        }
+        let was_over = std::mem::replace(&mut self.is_over, true);
+        Poll::Ready((!was_over).then(|| Err(call_is_over())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.lock().as_ref().map_or(self.is_over, Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.lock().as_ref().map_or_else(SizeHint::new, Body::size_hint)
     }
 }
 

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{
-    Answer, AnswerBody, Capped, Reading, Timed, Unread, Watch, Watched, WireBytes, collect,
+    Answer, AnswerBody, Capped, Mortal, Reading, Timed, Unread, Watch, Watched, WireBytes, collect,
 };
 use super::backoff::Pauses;
 use super::credential::Dressed;
@@ -310,7 +310,8 @@ impl Door {
                 );
                 let capped = Capped::new(body, order.answer_bytes, Error::AnswerSize(text));
                 let timed = Timed::new(capped, request.pause, order.times.deadline);
-                Ok(AnswerBody::Pieces(Watched::new(timed, place).boxed_unsync()))
+                let body = Mortal::new(Watched::new(timed, place), order.times.deadline);
+                Ok(AnswerBody::Pieces(body.boxed_unsync()))
             }
         }
     }

@@ -85,6 +85,9 @@ pub(super) const PROXY_ANSWER: Duration = Duration::from_secs(10);
 /// Bytes of a proxy's answer. It has a line and a few fields; the body of a refusal is not read.
 pub(super) const PROXY_HEAD: usize = 8 * 1024;
 
+/// How long after the end of its call an answer that nobody reads is given up.
+pub(super) const UNREAD: Duration = Duration::from_secs(1);
+
 /// Bytes of an answer that refuses a token. They are read before another token is asked for; what says
 /// why is short.
 pub(super) const REFUSAL_BODY: usize = 64 * 1024;

@@ -311,6 +311,20 @@ async fn a_place_on_the_wire_is_kept_until_the_body_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_reads_keeps_its_place_no_longer_than_its_call() {
+    let limited = GRANTS.replacen("private = true", "private = true\nat-once = 1", 1);
+    let (stage, sender) = fed(&limited).await;
+    sender.send([HEAD, b"some"].concat()).expect("a server");
+    let scope = stage.scope(5);
+    let unread = stage.scene.broker.open(ask("GET", URL), None, &scope).await.expect("an answer");
+    let started = Instant::now();
+    assert_eq!(status(&stage.send(ask("GET", URL)).await), 200);
+    assert_eq!(started.elapsed().as_secs(), 6);
+    let error = unread.body.collect().await.map(|_| ()).expect_err("the call is over");
+    assert!(error.to_string().contains("the time of the call was over"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_comes_within_its_pauses_and_the_time_of_the_call() {
     for (pause, call, expected, text) in [
         (Some(3), 600, 3, "no more of the answer came for 3 s"),
