@@ -88,7 +88,7 @@ fn wider(grant: &Grant, asked: &Asked<'_>, path: &str) -> String {
     text
 }
 
-/// A grant as its lines in connector.toml would be, without its terms.
+/// A grant as its lines in connector.toml would be: what it lets through, and as whom.
 pub(super) fn shown(grant: &Grant) -> String {
     let mut text = format!("origin = {}", quoted(&grant.origin.to_string()));
     if grant.is_private {
@@ -100,6 +100,9 @@ pub(super) fn shown(grant: &Grant) -> String {
     if let Some(paths) = &grant.paths {
         let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
         text += &format!(" paths = {}", list(paths.iter().map(String::as_str)));
+    }
+    if let Some(credential) = &grant.terms.credential {
+        text += &format!(" credential = {}", quoted(credential));
     }
     text
 }
