@@ -191,7 +191,7 @@ mod tests {
         let second = first.with_workspace([("KEY".to_owned(), "another-secret".into())].into());
         assert_eq!(first.visible("KEY"), second.visible("KEY"));
         assert_ne!(first.visible("KEY"), configuration(&[]).visible("KEY"));
-        assert!(second.vault().scrub_answer(b"another-secret").is_some());
+        assert!(second.vault().answers().scrub(b"another-secret").is_some());
     }
 
     #[test]
