@@ -8,6 +8,7 @@ pub mod broker;
 mod cli;
 pub mod connector;
 pub mod dispatch;
+pub mod envelope;
 pub mod events;
 pub mod ids;
 mod keyfile;
