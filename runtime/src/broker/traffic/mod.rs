@@ -1,7 +1,7 @@
 //! Being a good client: who may send when, and who waits.
 //!
 //! A request passes, in this order: the server's own word (`quiet`), the limits of its grant
-//! (`rate`), that of its connector, and that of the origin, which all connectors share (`queue`).
+//! (`rate`), that of its connector, and that of the origin, which all connectors share (`fair`).
 //! What is nearer to the connector comes first, so that nobody waits for his own limit while he
 //! holds what others wait for.
 
@@ -9,7 +9,6 @@ pub(in crate::broker) mod asked;
 pub(in crate::broker) mod breaker;
 pub(in crate::broker) mod budget;
 mod late;
-mod queue;
 mod quiet;
 mod rate;
 #[cfg(test)]
@@ -28,10 +27,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::limits::{IN_FLIGHT, LONGEST_TOTAL, PLACES_PER_ORIGIN};
 use super::policy::Rate;
 use super::request::Error;
+use crate::fair::{Places, Seat};
 use breaker::Breakers;
 use budget::Repeats;
 use late::{Late, Limit};
-use queue::{Places, Seat};
 use quiet::Quiet;
 use rate::Lane;
 
