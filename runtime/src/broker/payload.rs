@@ -11,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 
+use super::allowance::{Allowance, Flow, Metered};
 use super::answer::Capped;
 use super::request::Error;
 
@@ -58,6 +59,11 @@ impl Upload {
     /// The same body, which ends with an error past so many bytes.
     pub(super) fn limited(&self, most: u64, error: Error) -> Self {
         self.changed(|pieces| Capped::new(pieces, most, error).boxed_unsync())
+    }
+
+    /// The same body, which ends with an error where the call has sent too much.
+    pub(super) fn metered(&self, allowance: &Arc<Allowance>) -> Self {
+        self.changed(|pieces| Metered::new(pieces, Flow::Sent, allowance).boxed_unsync())
     }
 
     /// How long it is, where that is known beforehand.

@@ -146,7 +146,8 @@ impl Instance {
         let state = self.store.data_mut();
         state.memory.forget();
         let vault = state.configuration.vault().clone();
-        state.enter(Scope { call, deadline: Instant::now() + limit, vault });
+        let (deadline, allowance) = (Instant::now() + limit, state.allowance());
+        state.enter(Scope { call, deadline, vault, allowance });
         self.store.set_epoch_deadline(1);
         self.engine.ticking()
     }

@@ -196,6 +196,8 @@ fn schemas(manifest: &Manifest) -> anyhow::Result<std::collections::BTreeMap<Str
 impl Loaded {
     /// The limits that hold for it, by name, for people.
     pub fn limits(chosen: &Limits) -> Vec<(&'static str, String)> {
+        use crate::envelope::{self, Limit};
+        let held = envelope::Limits::default();
         let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
         let time = |time: std::time::Duration| format!("{} s", time.as_secs());
         vec![
@@ -215,9 +217,9 @@ impl Loaded {
             ("random bytes at once", limits::RANDOM_BYTES.to_string()),
             ("bytes of one host call", limits::HOST_CALL_BYTES.to_string()),
             ("requests and timers started", limits::STARTED.to_string()),
-            ("request body", mib(crate::broker::REQUEST_BODY)),
-            ("answer body", mib(crate::broker::ANSWER_BODY)),
-            ("bodies held at once", mib(crate::broker::HELD)),
+            ("request body", held.shown(Limit::RequestBody)),
+            ("answer body", held.shown(Limit::AnswerBody)),
+            ("bodies held at once", held.shown(Limit::Held)),
         ]
     }
 }

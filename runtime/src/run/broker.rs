@@ -46,6 +46,7 @@ impl ConnectorSettings {
         Ok(Broker::new(Setup {
             component,
             policy: self.policy.clone(),
+            limits: Arc::default(),
             store: store(&credentials, environment)?,
             credentials,
             network: self.network(environment)?,
