@@ -284,8 +284,11 @@ impl Door {
     ) -> Result<Answer, Failure> {
         let (mut head, body) = answer.into_parts();
         // Cheap, and an error is rare. Of its query nothing is told.
-        let uri = request.uri.clone();
-        let body = body.map_err(move |error| broken(&origin(&uri), &error));
+        let (uri, upload) = (request.uri.clone(), request.upload.clone());
+        // An upload that ends with an error takes its connection along.
+        let own = move || upload.as_ref().and_then(Upload::failure);
+        let body =
+            body.map_err(move |error| own().unwrap_or_else(|| broken(&origin(&uri), &error)));
         let body = Metered::new(body, Flow::Received, order.allowance);
         let is_coded = request.decodes && head.headers.contains_key(CONTENT_ENCODING);
         if !is_coded {

@@ -102,8 +102,17 @@ impl Broker {
     }
 
     fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
-        let Setup { component, policy, limits, credentials, .. } = setup;
-        let Setup { store, network, identities, traffic, events, .. } = setup;
+        let Setup {
+            component,
+            policy,
+            limits,
+            credentials,
+            store,
+            network,
+            identities,
+            traffic,
+            events,
+        } = setup;
         let connector = component.connector.clone();
         let share = traffic.share(connector.clone(), limits.clone());
         let teller = Teller::new(component, events);

@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::decode::encoded;
 use super::stage::{Stage, ask};
@@ -164,6 +166,22 @@ async fn what_is_not_granted_uses_nothing_up() {
         assert!(matches!(refused, Err(Error::Denied(_))), "{refused:?}");
     }
     assert_eq!(call.get().await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_a_token_counts_for_no_call() {
+    let credential = "[credentials.api]\ntype = \"client-credentials\"\n\
+        token-url = \"http://a.internal/token\"\nclient-id = \"id\"\nclient-secret = \"the-secret\"";
+    let settings = settings("credential = \"api\"", &format!("requests = 1\n{credential}"));
+    let stage = Stage::new(&settings, |seen| match seen.head.starts_with("POST /token ") {
+        true => answer(200, "", r#"{"access_token": "the-token", "token_type": "Bearer"}"#),
+        false => answer(200, "", seen.header("authorization").unwrap_or_default()),
+    })
+    .await;
+    let call = Call::of(&stage);
+    assert_eq!(call.get().await, Ok("Bearer aloma-sealed-token".len()));
+    assert_eq!(stage.scene.server.reads(), 2);
+    breached(call.get().await, Limit::Requests);
 }
 
 #[tokio::test(start_paused = true)]
@@ -375,4 +393,42 @@ async fn as_many_requests_are_on_the_wire_as_the_limit_says() {
         waited for 1 s";
     assert_eq!(breached(late, Limit::InFlight).to_string(), text);
     assert_eq!(stage.scene.server.reads(), 2);
+}
+
+/// Answers before it has read the whole request, and ends the answer only when the connection ends.
+async fn hasty() -> (Broker, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut read = vec![0; 64 * KIB];
+        stream.read(&mut read).await.expect("the head");
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nsome\r\n";
+        stream.write_all(head).await.expect("a client");
+        while stream.read(&mut read).await.is_ok_and(|bytes| bytes > 0) {}
+    });
+    let policy = Policy::parse(&[], std::slice::from_ref(&origin)).expect("grants");
+    let limits = Arc::new(Limits::default().with(Limit::Sent, 1));
+    let setup = Setup { limits, ..setup(policy, Events::default()) };
+    (Broker::new(setup), origin)
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_after_its_answer_began_says_so_in_the_answer() {
+    let (broker, origin) = hasty().await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (vault, allowance) = (Arc::default(), broker.allowance());
+    let scope = Scope { call: None, deadline, vault, allowance };
+    // The rest comes when the answer has begun.
+    let (begun, begins) = tokio::sync::oneshot::channel::<()>();
+    let frame = |size| Ok::<_, Error>(Frame::data(Bytes::from(vec![b'x'; size])));
+    let rest = stream::once(async move { begins.await.expect("an answer") })
+        .flat_map(move |()| stream::repeat_with(move || frame(100 * KIB)));
+    let upload = StreamBody::new(stream::iter([frame(1)]).chain(rest));
+    let request = Request { url: origin, ..uploading() };
+    let answer = broker.open(request, Some(Upload::new(upload, None)), &scope).await;
+    let answer = answer.expect("an answer");
+    begun.send(()).expect("an upload");
+    let outcome = answer.body.collect().await.map(|_| ());
+    breached(outcome, Limit::Sent);
 }

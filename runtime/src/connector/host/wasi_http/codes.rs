@@ -96,6 +96,8 @@ fn code(error: &IoError) -> Option<ErrorCode> {
         WasiError::ConnectionLimitReached => ErrorCode::ConnectionLimitReached,
         WasiError::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
         WasiError::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        WasiError::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
+        WasiError::HttpRequestDenied => ErrorCode::HttpRequestDenied,
         WasiError::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
         WasiError::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
         WasiError::HttpProtocolError => ErrorCode::HttpProtocolError,
@@ -175,6 +177,8 @@ mod tests {
             (Error::Timeout("late".into()), "ErrorCode::HttpResponseTimeout"),
             (Error::AnswerSize("large".into()), "ErrorCode::HttpResponseBodySize(None)"),
             (breach(Limit::Decoded), "ErrorCode::HttpResponseBodySize(None)"),
+            (breach(Limit::Sent), "ErrorCode::HttpRequestBodySize(None)"),
+            (Error::Denied("no".into()), "ErrorCode::HttpRequestDenied"),
             (breach(Limit::Held), "ErrorCode::ConnectionLimitReached"),
         ] {
             let error = IoError::from(of_answer(error, false));
