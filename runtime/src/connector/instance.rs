@@ -188,7 +188,8 @@ impl Instance {
         let state = self.store.data_mut();
         state.memory.forget();
         let vault = state.configuration.vault().clone();
-        state.enter(Scope { call, deadline, vault });
+        let allowance = state.allowance();
+        state.enter(Scope { call, deadline, vault, allowance });
         self.store.set_epoch_deadline(1);
         deadline
     }

@@ -16,7 +16,7 @@ use super::host::journal::Journal;
 use super::host::wasi_http::{self, Hooks};
 use super::host::workspace::Workspace;
 use super::meter::Meter;
-use crate::broker::{Broker, Scope};
+use crate::broker::{Allowance, Broker, Scope};
 use crate::envelope::{Breach, Limit, Limits};
 
 /// What the host does for a connector. None of it is there while the connector is described.
@@ -58,6 +58,11 @@ impl State {
         &self.scope
     }
 
+    /// What a new call may use up of the network.
+    pub(super) fn allowance(&self) -> Arc<Allowance> {
+        self.services.as_ref().map_or_else(Arc::default, |services| services.broker.allowance())
+    }
+
     /// Everything from now on belongs to this call.
     pub(super) fn enter(&mut self, scope: Scope) {
         self.journal.enter(scope.call.clone());
@@ -95,7 +100,8 @@ pub(super) fn store(engine: &Engine, furniture: Furniture) -> Store<State> {
     let mut http = WasiHttpCtx::new();
     http.set_field_size_limit(limits.bytes(Limit::Fields));
     let vault = configuration.vault().clone();
-    let scope = Scope { call: None, deadline: Instant::now(), vault };
+    let allowance = Arc::default();
+    let scope = Scope { call: None, deadline: Instant::now(), vault, allowance };
     let hooks = Hooks::new(services.as_ref().map(|has| has.broker.clone()), scope.clone());
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.count(Limit::Handles));

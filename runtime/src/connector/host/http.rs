@@ -222,7 +222,9 @@ impl From<Error> for wit::Error {
             | Error::Tls(text) => Self::Connect(text),
             Error::Timeout(text) => Self::Timeout(text),
             Error::Interrupted(text) | Error::Protocol(text) => Self::Interrupted(text),
-            Error::Limit(text) | Error::AnswerSize(text) => Self::Limit(text),
+            Error::Limit(text) | Error::Breach(_, text) | Error::AnswerSize(text) => {
+                Self::Limit(text)
+            }
             Error::Credential(text) => Self::Credential(text),
         }
     }
