@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::args::{self, limits_of};
 use crate::broker::{Mode, Policy, Standing};
-use crate::connector::{Engine, Limits, Loaded};
+use crate::connector::{Limits, Loaded};
 use crate::manifest::{Action, Ask, Credential, CredentialKind, Hints, Manifest};
 use crate::printable::printable;
-use crate::run::cache;
+use crate::run::loader;
 use crate::settings::Environment;
 use crate::settings::choice::Choice;
 use crate::settings::file::File;
@@ -30,8 +30,7 @@ struct Inspected {
 pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> anyhow::Result<()> {
     let Choice { component, file } = args.rules.choose(std::slice::from_ref(&args.file))?.remove(0);
     let limits = limits_of(file.as_ref());
-    let loaded =
-        Loaded::from_file(&component, &Engine::new()?, cache(&environment), limits.memory).await?;
+    let loaded = loader(&environment)?.load(&component, &limits.envelope()).await?;
     let manifest = &loaded.manifest;
     let own = manifest.id.as_ref().unwrap_or(&manifest.name);
     let set = file.as_ref().and_then(|file| file.id.as_deref()).or(environment.get("CONNECTOR_ID"));

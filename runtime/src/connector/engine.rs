@@ -37,6 +37,11 @@ impl Engine {
         Ok(Self { engine, running })
     }
 
+    /// An engine that compiles for the others and runs nothing.
+    pub(super) fn compiling() -> anyhow::Result<wasmtime::Engine> {
+        Ok(wasmtime::Engine::new(&config())?)
+    }
+
     /// Wasmtime's engine.
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.engine

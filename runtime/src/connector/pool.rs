@@ -22,7 +22,7 @@ use crate::events::Events;
 
 pub(super) struct Pool {
     engine: Engine,
-    pre: ConnectorPre<State>,
+    pre: Arc<ConnectorPre<State>>,
     id: Arc<str>,
     services: Services,
     limits: Limits,
@@ -50,7 +50,7 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(engine: Engine, pre: ConnectorPre<State>, settings: Settings) -> Self {
+    pub(super) fn new(engine: Engine, pre: Arc<ConnectorPre<State>>, settings: Settings) -> Self {
         let Settings { id, services, configuration, limits, events } = settings;
         let configuration = Arc::new(configuration);
         Self {

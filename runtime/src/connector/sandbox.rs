@@ -49,6 +49,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// These among all limits.
+    pub fn envelope(&self) -> crate::envelope::Limits {
+        let mebibytes = u64::try_from(self.memory >> 20).unwrap_or(u64::MAX);
+        crate::envelope::Limits::default().with(crate::envelope::Limit::Memory, mebibytes)
+    }
+}
+
 /// The host's side of one instance.
 pub struct State {
     pub(super) services: Option<Services>,
