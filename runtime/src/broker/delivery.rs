@@ -40,11 +40,11 @@ pub(super) struct Door {
     policy: Arc<Policy>,
     budget: Budget,
     pools: Pools,
-    traffic: Share,
+    traffic: Arc<Share>,
 }
 
 impl Door {
-    pub fn new(teller: Teller, policy: Arc<Policy>, pools: Pools, traffic: Share) -> Self {
+    pub fn new(teller: Teller, policy: Arc<Policy>, pools: Pools, traffic: Arc<Share>) -> Self {
         let (teller, budget) = (Arc::new(teller), Budget::default());
         Self { teller, policy, budget, pools, traffic }
     }
@@ -55,6 +55,11 @@ impl Door {
 
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The connector's part in the traffic.
+    pub fn traffic(&self) -> &Arc<Share> {
+        &self.traffic
     }
 
     /// How many connections there are.

@@ -46,6 +46,7 @@ use pool::Pools;
 use record::{BodyTally, Tally, Teller};
 use redirect::Next;
 use request::Parsed;
+use traffic::Share;
 
 pub use answer::Streamed;
 pub use credential::{
@@ -95,17 +96,40 @@ impl Broker {
         Self::with_resolver(setup, Arc::new(SystemResolver))
     }
 
+    /// A broker that takes the place of another one of the same connector. It goes on with its part
+    /// in the traffic: what servers asked for and which of them are left alone stays. With
+    /// `with_grant` it goes on with the grant made through the workspace as well, which both then
+    /// hold as one, so that no refresh token is used twice.
+    pub fn after(setup: Setup, former: &Self, with_grant: bool) -> Self {
+        let share = former.door.traffic().clone();
+        let grant = with_grant.then_some(&former.credentials);
+        Self::make(setup, Arc::new(SystemResolver), share, grant)
+    }
+
     fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
-        let Setup { component, policy, credentials, store, network, identities, traffic, events } =
+        let share = setup.traffic.share(setup.component.connector.clone());
+        Self::make(setup, resolver, Arc::new(share), None)
+    }
+
+    fn make(
+        setup: Setup,
+        resolver: Arc<dyn Resolve>,
+        share: Arc<Share>,
+        former: Option<&Credentials>,
+    ) -> Self {
+        let Setup { component, policy, credentials, store, network, identities, events, .. } =
             setup;
         let connector = component.connector.clone();
-        let share = traffic.share(connector.clone());
         let teller = Teller::new(component, events);
         let policy = Arc::new(policy);
         let pools = Pools::new(policy.clone(), resolver, Arc::new(network), identities);
         let door = Arc::new(Door::new(teller, policy, pools, share));
         let tools = Tools { sender: door.clone(), store, clock: Arc::new(SystemTime::now) };
-        Self { credentials: Credentials::new(connector, credentials, tools), door }
+        let credentials = match former {
+            None => Credentials::new(connector, credentials, tools),
+            Some(former) => former.with_same_grant(connector, credentials, tools),
+        };
+        Self { credentials, door }
     }
 
     /// Begins to hold bodies for a guest: what it has handed over and not yet sent.

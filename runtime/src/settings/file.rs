@@ -4,6 +4,7 @@
 //! without what a value holds, because a value may be a secret.
 
 mod explain;
+mod named;
 mod source;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::accepted::Accepted;
+use super::workspace::WorkspaceSettings;
 use crate::broker::{CredentialSettings, GrantTable, Mode, NetworkSettings, check_origin};
 
 pub use self::source::Source;
@@ -56,10 +58,14 @@ pub struct File {
     pub credentials: BTreeMap<String, CredentialSettings>,
     /// The way to the network.
     pub network: Option<NetworkSettings>,
+    /// The workspace that it joins.
+    pub workspace: WorkspaceSettings,
     /// Limits.
     pub limits: LimitSettings,
     /// What the operator has seen that the connector asks for.
     pub accepted: Option<Accepted>,
+    /// The files that it takes something from, beside the component.
+    pub named: Vec<PathBuf>,
 }
 
 /// What is said of one secret field.
@@ -113,6 +119,8 @@ struct Written {
     credentials: BTreeMap<String, CredentialSettings>,
     network: Option<NetworkSettings>,
     #[serde(default)]
+    workspace: WorkspaceSettings,
+    #[serde(default)]
     limits: LimitSettings,
     accepted: Option<Accepted>,
 }
@@ -145,8 +153,10 @@ impl File {
             grants: written.grant,
             credentials: written.credentials,
             network: written.network,
+            workspace: written.workspace.within(folder),
             limits: written.limits,
             accepted: written.accepted,
+            named: named::files(text, folder),
         };
         file.check().with_context(|| path.display().to_string())?;
         Ok(file)
@@ -252,6 +262,9 @@ type = "bearer"
 token = { field = "API_KEY" }
 [network]
 proxy = "http://proxy.example:3128"
+[workspace]
+token = { file = "token" }
+name = "users-1"
 [limits]
 memory-mib = 64
 call-seconds = 60
@@ -273,7 +286,7 @@ concurrency = 8
         assert_eq!(file.revealed().collect::<Vec<_>>(), ["API_KEY"]);
         assert_eq!(file.grants.len(), 2);
         assert!(matches!(file.credentials["users-api"], CredentialSettings::Bearer { .. }));
-        assert!(file.network.is_some());
+        assert!(file.network.is_some() && file.workspace.has_token());
         let limits = &file.limits;
         let read = (limits.memory_mib, limits.call_time(), limits.concurrency);
         assert_eq!(read, (Some(64), Some(Duration::from_secs(60)), Some(8)));
