@@ -159,6 +159,12 @@ impl Connector {
         problems
     }
 
+    /// The same as [`Self::shut_down`] for a connector of which another version goes on: its instances
+    /// are told so.
+    pub async fn retire(&self) {
+        self.pool.stop_all(self.pool.close(), false).await;
+    }
+
     /// Refuses later calls and stops every instance that no call holds. Those of calls under way go
     /// with their calls.
     pub async fn shut_down(&self) {
