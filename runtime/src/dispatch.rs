@@ -6,6 +6,7 @@
 //!
 //! A connector has one version at a time that takes calls. A new one takes over between two packets.
 
+mod spot;
 mod version;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::spot::Spot;
 use self::version::Version;
 use crate::connector::{CallError, Context, Target};
 use crate::manifest::Manifest;
@@ -80,6 +82,8 @@ struct Received {
 struct Tasks {
     /// Packets that are being handled.
     work: JoinSet<()>,
+    /// Which calls need no task.
+    spot: Spot,
     /// What goes on until the end.
     keepers: JoinSet<()>,
     /// Former versions with calls under way.
@@ -110,7 +114,9 @@ impl Dispatcher {
                 Some(ended) = tasks.work.join_next() => note_panic(ended),
                 Some(ended) = tasks.keepers.join_next() => note_panic(ended),
                 Some(ended) = tasks.retiring.join_next() => note_panic(ended),
-                Some(packet) = incoming.recv() => shared.dispatch(packet, &mut tasks.work),
+                Some(packet) = incoming.recv() => {
+                    shared.dispatch(packet, &mut tasks).await;
+                }
             }
         }
         // From here on the link refuses calls by itself; those that wait refuse as they are dropped.
@@ -140,7 +146,13 @@ impl Shared {
         let mut keepers = JoinSet::new();
         keepers.spawn(self.clone().keep_health());
         let house = keepers.spawn(keep_house(self.current()));
-        Tasks { work: JoinSet::new(), keepers, retiring: JoinSet::new(), house }
+        Tasks {
+            work: JoinSet::new(),
+            spot: Spot::default(),
+            keepers,
+            retiring: JoinSet::new(),
+            house,
+        }
     }
 
     /// The version that takes calls now.
@@ -178,8 +190,9 @@ impl Shared {
         former.make_room(id).await;
     }
 
-    fn dispatch(self: &Arc<Self>, packet: Incoming, work: &mut JoinSet<()>) {
+    async fn dispatch(self: &Arc<Self>, packet: Incoming, tasks: &mut Tasks) {
         let Incoming { request, reply } = packet;
+        let Tasks { work, spot, .. } = tasks;
         let (shared, version) = (self.clone(), self.current());
         match request {
             Request::SetConfig { secrets } => {
@@ -197,10 +210,11 @@ impl Shared {
             }
             Request::Query(query) => {
                 let under_way = version.call();
-                work.spawn(async move {
+                let call = async move {
                     shared.query(&version, query, reply).await;
                     drop(under_way);
-                });
+                };
+                spot.begin(call, work).await;
             }
             Request::StartOauth => {
                 work.spawn(async move { answer(reply, start_oauth(&version)).await });
