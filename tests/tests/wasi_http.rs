@@ -10,6 +10,7 @@ use aloma_tests::{
     Answer, FakeApi, Gate, RawApi, Scene, StreamApi, Then, cli, error_of, guest, raw_api,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// A scene whose guest may reach these origins.
 async fn outbound(origins: &[&str]) -> Scene {
@@ -347,7 +348,8 @@ async fn header_fields_without_end_end_the_call_that_makes_them() {
     assert_eq!(few, json!({"made": 100}));
     for (count, size) in [(10_000, 1), (40_000, 0), (2, 1 << 20)] {
         let answer = scene.query(&["fillFields"], json!({"count": count, "size": size})).await;
-        assert!(error_of(&answer).contains("crashed"), "{count} of {size}: {answer}");
+        let told = error_of(&answer);
+        assert!(told.contains("fields-kib in [limits]"), "{count} of {size}: {answer}");
     }
     let few = scene.query(&["fillFields"], json!({"count": 100, "size": 100})).await;
     assert_eq!(few, json!({"made": 100}));
@@ -460,6 +462,36 @@ async fn an_answer_can_begin_before_its_request_is_over() {
     assert_eq!(answer, json!({"lines": ["hello", "line 1", "line 2"]}));
 }
 
+/// The guest with these lines in `[limits]` of its settings, and their folder.
+fn with_limits(limits: &str) -> (TempDir, Setting) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("connector.toml");
+    let settings = format!("component = '{}'\n[limits]\n{limits}\n", guest("outbound").display());
+    std::fs::write(&file, settings).expect("a file");
+    (folder, Scene::file(&file))
+}
+
+#[tokio::test]
+async fn a_body_is_cut_at_the_limit_of_its_call_and_the_next_call_works() {
+    let api = StreamApi::start();
+    let (_folder, setting) = with_limits("sent-mib = 1\nreceived-mib = 1");
+    let scene = setting.allow_private(&api.origin()).start().await;
+    let transfer = |bytes: u64| {
+        let authority = api.address().to_string();
+        json!({"authority": authority, "path": "/bytes", "bytes": bytes, "declared": false})
+    };
+    let answer = scene.query(&["download"], transfer(5_000_000)).await;
+    let cut = (&answer["status"], &answer["broken"], &answer["intact"]);
+    let code = json!("ErrorCode::HttpResponseBodySize(None)");
+    assert_eq!(cut, (&json!(200), &code, &json!(true)), "{answer}");
+    assert!(answer["bytes"].as_u64().is_some_and(|bytes| bytes <= 1 << 20), "{answer}");
+    let answer = scene.query(&["upload"], transfer(5_000_000)).await;
+    assert_eq!(answer["error"], "ErrorCode::HttpRequestBodySize(None)", "{answer}");
+    let answer = scene.query(&["download"], transfer(1 << 20)).await;
+    let whole = json!({"status": 200, "bytes": 1 << 20, "intact": true, "broken": null});
+    assert_eq!(answer, whole);
+}
+
 /// Moves so many bytes in each direction and both, and looks at the memory that this took.
 async fn move_bytes(bytes: u64, setting: Setting) {
     let api = StreamApi::start();
@@ -515,12 +547,9 @@ async fn bodies_in_which_a_secret_is_looked_for_pass_through_little_memory() {
 #[cfg(target_os = "linux")]
 #[ignore = "it moves 40 GB, which takes minutes; run it after changes to streaming"]
 async fn ten_gigabytes_pass_through_little_memory() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("connector.toml");
     let limits = "sent-mib = 10000\nreceived-mib = 10000\ndecoded-mib = 10000";
-    let settings = format!("component = '{}'\n[limits]\n{limits}\n", guest("outbound").display());
-    std::fs::write(&file, settings).expect("a file");
-    move_bytes(10_000_000_000, Scene::file(&file)).await;
+    let (_folder, setting) = with_limits(limits);
+    move_bytes(10_000_000_000, setting).await;
 }
 
 #[tokio::test]

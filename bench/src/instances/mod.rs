@@ -162,6 +162,7 @@ fn services() -> anyhow::Result<Services> {
         identities: HashMap::new(),
         component: "bench".into(),
         policy: Policy::parse(&[], &[])?,
+        limits: Arc::default(),
         credentials: BTreeMap::new(),
         store: Arc::new(MemoryStore::default()),
         traffic: Traffic::default(),

@@ -165,7 +165,7 @@ impl State {
     }
 
     fn too_many(&self) -> Error {
-        Error::Limit(self.limits.breach(Limit::Started).to_string())
+        self.limits.breach(Limit::Started).into()
     }
 }
 
