@@ -12,7 +12,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{Dispatcher, STOP, introspection};
 use crate::broker::{Broker, Setup};
-use crate::connector::{self, Configuration, Connector, Limits, Loaded, Services};
+use crate::connector::{self, Configuration, Connector, Isolation, Loaded, Services};
+use crate::envelope::Limits;
 use crate::events::Events;
 use crate::oauth::Authorization;
 use crate::settings::Environment;
@@ -29,7 +30,9 @@ pub struct Prepared {
     /// Its way to the network.
     pub broker: Setup,
     /// What it may use up.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// Whether calls share instances.
+    pub isolation: Isolation,
     /// Where its log lines are told.
     pub events: Events,
     /// Who it is.
@@ -57,7 +60,16 @@ impl Version {
         former: Option<&Self>,
         cut_off: CancellationToken,
     ) -> Self {
-        let Prepared { loaded, configuration, broker, limits, events, environment, .. } = prepared;
+        let Prepared {
+            loaded,
+            configuration,
+            broker,
+            limits,
+            isolation,
+            events,
+            environment,
+            identity: _,
+        } = prepared;
         let Dispatcher { id, link, keys, .. } = place;
         let manifest = loaded.manifest.clone();
         let broker = Arc::new(match former {
@@ -68,8 +80,9 @@ impl Version {
         let to_workspace = Some((link.clone(), keys.clone()));
         let authorization =
             Authorization::new(id.clone(), &manifest, &environment, broker.clone(), to_workspace);
+        let id = id.clone();
         let settings =
-            connector::Settings { id: id.clone(), services, configuration, limits, events };
+            connector::Settings { id, services, configuration, limits, isolation, events };
         Self {
             connector: Arc::new(Connector::new(loaded, settings)),
             authorization,

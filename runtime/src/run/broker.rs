@@ -103,6 +103,7 @@ impl ConnectorSettings {
         Ok(Setup {
             component,
             policy: self.policy.clone(),
+            limits: self.limits.clone(),
             store: tokens.store(&credentials, environment)?,
             credentials,
             network: self.network(environment)?,

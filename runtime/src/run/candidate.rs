@@ -13,8 +13,9 @@ use super::settings::{ConnectorSettings, Origin};
 use super::watch::Print;
 use super::{tell_asks, tell_mode};
 use crate::broker::Setup;
-use crate::connector::{Configuration, Limits, Loaded};
+use crate::connector::{Configuration, Isolation, Loaded};
 use crate::dispatch::{self, Prepared};
+use crate::envelope::Limits;
 use crate::events::Component;
 use crate::local::{Hosted, Hosting};
 use crate::manifest::Manifest;
@@ -32,7 +33,8 @@ pub(super) struct Candidate {
     loaded: Loaded,
     configuration: Configuration,
     broker: Setup,
-    limits: Limits,
+    limits: Arc<Limits>,
+    isolation: Isolation,
 }
 
 /// As whom a connector joins which workspace. It stays as long as its link does.
@@ -118,6 +120,7 @@ impl Candidate {
             configuration,
             broker,
             limits: settings.limits,
+            isolation: settings.isolation,
         })
     }
 
@@ -147,6 +150,7 @@ impl Candidate {
             configuration: self.configuration,
             broker: self.broker,
             limits: self.limits,
+            isolation: self.isolation,
             events: process.shared.events.clone(),
             environment: process.environment.clone(),
         }

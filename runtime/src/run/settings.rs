@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::broker::{CredentialSettings, NetworkSettings, Policy};
-use crate::connector::{self, Cache, Configuration, Engine, Limits, Loaded};
+use crate::connector::{self, Cache, Configuration, Engine, Isolation, Loaded};
+use crate::envelope::Limits;
 use crate::manifest::Manifest;
 use crate::settings::accepted::Accepted;
 use crate::settings::file::Source;
@@ -26,7 +27,9 @@ pub struct ConnectorSettings {
     /// The operator's word on configuration fields.
     pub fields: Fields,
     /// Limits.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// Whether calls share instances.
+    pub isolation: Isolation,
     /// Credentials by name, as the settings file has them.
     pub credentials: BTreeMap<String, CredentialSettings>,
     /// The way to the network, as the settings file has it.
@@ -67,7 +70,7 @@ impl ConnectorSettings {
             // The file may have been found without being named.
             tracing::info!("settings of {}: {}", self.component.display(), file.display());
         }
-        let loaded = Loaded::from_file(&self.component, engine, cache, self.limits.memory).await?;
+        let loaded = Loaded::from_file(&self.component, engine, cache, &self.limits).await?;
         if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
             accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;
         }
