@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Mode, Policy};
-use crate::connector::Cache;
+use crate::connector::{Cache, Compiler, Engine, Loader};
 use crate::manifest::{Credential, Manifest};
 use crate::printable::printable;
 use crate::recording::Recording;
@@ -223,8 +223,17 @@ pub fn local_data(given: Option<PathBuf>, environment: &Environment) -> anyhow::
         .context("no folder for the workspace's data: set --data, XDG_DATA_HOME or HOME")
 }
 
+/// What loads the connectors of this process.
+///
+/// # Errors
+/// When this machine cannot run compiled WebAssembly.
+pub fn loader(environment: &Environment) -> anyhow::Result<Loader> {
+    let compiler = Compiler::child_of_this_program()?;
+    Ok(Loader::new(Engine::new()?, cache(environment), compiler))
+}
+
 /// Opens the cache of compiled code. Without one everything works, only slower.
-pub fn cache(environment: &Environment) -> Option<Arc<Cache>> {
+fn cache(environment: &Environment) -> Option<Arc<Cache>> {
     let folder = crate::settings::cache_folder(environment)?;
     match Cache::open(&folder) {
         Ok(cache) => Some(Arc::new(cache)),

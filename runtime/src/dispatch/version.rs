@@ -31,7 +31,7 @@ pub struct Prepared {
     pub broker: Setup,
     /// What it may use up.
     pub limits: Arc<Limits>,
-    /// Whether calls share instances.
+    /// Whether its calls share instances.
     pub isolation: Isolation,
     /// Where its log lines are told.
     pub events: Events,
@@ -61,14 +61,7 @@ impl Version {
         cut_off: CancellationToken,
     ) -> Self {
         let Prepared {
-            loaded,
-            configuration,
-            broker,
-            limits,
-            isolation,
-            events,
-            environment,
-            identity: _,
+            loaded, configuration, broker, limits, isolation, events, environment, ..
         } = prepared;
         let Dispatcher { id, link, keys, .. } = place;
         let manifest = loaded.manifest.clone();
@@ -80,9 +73,14 @@ impl Version {
         let to_workspace = Some((link.clone(), keys.clone()));
         let authorization =
             Authorization::new(id.clone(), &manifest, &environment, broker.clone(), to_workspace);
-        let id = id.clone();
-        let settings =
-            connector::Settings { id, services, configuration, limits, isolation, events };
+        let settings = connector::Settings {
+            id: id.clone(),
+            services,
+            configuration,
+            limits,
+            isolation,
+            events,
+        };
         Self {
             connector: Arc::new(Connector::new(loaded, settings)),
             authorization,

@@ -83,7 +83,7 @@ impl Candidate {
     ) -> anyhow::Result<Self> {
         let environment = &process.environment;
         let turn = process.loading.acquire().await.context("the process ends")?;
-        let loaded = settings.load(&process.engine, process.cache.clone()).await?;
+        let loaded = settings.load(&process.loader).await?;
         drop(turn);
         let manifest = loaded.manifest.clone();
         let id = settings.id(&manifest, environment);

@@ -14,8 +14,8 @@ use super::embedded::Embedded;
 use super::ids::Ids;
 use super::limits::DIALLING;
 use super::watch::Lookout;
-use super::{Shared, cache};
-use crate::connector::{Cache, Engine};
+use super::{Shared, loader};
+use crate::connector::Loader;
 use crate::settings::Environment;
 use crate::workspace::Transport;
 
@@ -23,8 +23,7 @@ pub(super) struct Process {
     pub environment: Arc<Environment>,
     pub grace: Duration,
     pub shared: Shared,
-    pub engine: Engine,
-    pub cache: Option<Arc<Cache>>,
+    pub loader: Loader,
     pub transport: Transport,
     pub embedded: Embedded,
     pub ids: Ids,
@@ -45,11 +44,10 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let cores = available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            cache: cache(&environment),
+            loader: loader(&environment)?,
             environment: Arc::new(environment),
             grace,
             shared,
-            engine: Engine::new()?,
             transport: Transport::default(),
             embedded,
             ids: Ids::default(),

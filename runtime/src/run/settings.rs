@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::broker::{CredentialSettings, NetworkSettings, Policy};
-use crate::connector::{self, Cache, Configuration, Engine, Isolation, Loaded};
+use crate::connector::{self, Configuration, Isolation, Loaded, Loader};
 use crate::envelope::Limits;
 use crate::manifest::Manifest;
 use crate::settings::accepted::Accepted;
@@ -65,12 +65,12 @@ impl ConnectorSettings {
     ///
     /// # Errors
     /// When the file is no connector, or asks for more than was accepted.
-    pub async fn load(&self, engine: &Engine, cache: Option<Arc<Cache>>) -> anyhow::Result<Loaded> {
+    pub async fn load(&self, loader: &Loader) -> anyhow::Result<Loaded> {
         if let Some(file) = &self.file {
             // The file may have been found without being named.
             tracing::info!("settings of {}: {}", self.component.display(), file.display());
         }
-        let loaded = Loaded::from_file(&self.component, engine, cache, &self.limits).await?;
+        let loaded = loader.load(&self.component, &self.limits).await?;
         if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
             accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;
         }

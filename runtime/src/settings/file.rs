@@ -51,10 +51,10 @@ pub struct File {
     pub credentials: BTreeMap<String, CredentialSettings>,
     /// The way to the network.
     pub network: Option<NetworkSettings>,
-    /// The workspace that it joins.
-    pub workspace: WorkspaceSettings,
     /// Whether calls share instances.
     pub isolation: Isolation,
+    /// The workspace that it joins.
+    pub workspace: WorkspaceSettings,
     /// Limits.
     pub limits: Limits,
     /// What the operator has seen that the connector asks for.
@@ -93,9 +93,9 @@ struct Written {
     credentials: BTreeMap<String, CredentialSettings>,
     network: Option<NetworkSettings>,
     #[serde(default)]
-    workspace: WorkspaceSettings,
-    #[serde(default)]
     isolation: Isolation,
+    #[serde(default)]
+    workspace: WorkspaceSettings,
     #[serde(default, deserialize_with = "limits")]
     limits: Limits,
     accepted: Option<Accepted>,
@@ -129,8 +129,8 @@ impl File {
             grants: written.grant,
             credentials: written.credentials,
             network: written.network,
-            workspace: written.workspace.within(folder),
             isolation: written.isolation,
+            workspace: written.workspace.within(folder),
             limits: written.limits,
             accepted: written.accepted,
             named: named::files(text, folder),

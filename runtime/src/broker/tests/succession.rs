@@ -74,10 +74,8 @@ async fn the_token_of_a_credential_comes_from_the_store_that_both_have() {
     });
     scene.broker = broker;
     // At once: both want a token, and one asks for it.
-    let (one, other) = tokio::join!(
-        scene.send_by(&scene.broker, Some("api")),
-        scene.send_by(&next, Some("api"))
-    );
+    let (one, other) =
+        tokio::join!(scene.send_by(&scene.broker, Some("api")), scene.send_by(&next, Some("api")));
     assert_eq!((status(&one), status(&other)), (200, 200));
     assert_eq!(scene.reads_of("/token"), 1);
 }
