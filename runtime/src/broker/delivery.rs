@@ -50,7 +50,7 @@ impl Door {
         teller: Teller,
         policy: Arc<Policy>,
         pools: Pools,
-        traffic: Arc<Share>,
+        traffic: Share,
         limits: Arc<Limits>,
     ) -> Self {
         let (teller, budget) = (Arc::new(teller), Budget::new(&limits));
