@@ -155,8 +155,15 @@ async fn run_fixed(
     for (keeper, candidate, membership) in ready {
         keepers.spawn(keeper.keep(Some((candidate, membership)), shutdown.clone()));
     }
+    let kept = async {
+        while let Some(ended) = keepers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!("a keeper crashed, which is a fault of this program: {error}");
+            }
+        }
+    };
     tokio::select! {
-        _ = keepers.join_all() => {}
+        () = kept => {}
         () = follow_files(process, watch, signals) => {}
     }
     Ok(())

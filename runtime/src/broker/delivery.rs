@@ -42,7 +42,7 @@ pub(super) struct Door {
     limits: Arc<Limits>,
     budget: Budget,
     pools: Pools,
-    traffic: Arc<Share>,
+    traffic: Share,
 }
 
 impl Door {
@@ -50,7 +50,7 @@ impl Door {
         teller: Teller,
         policy: Arc<Policy>,
         pools: Pools,
-        traffic: Arc<Share>,
+        traffic: Share,
         limits: Arc<Limits>,
     ) -> Self {
         let (teller, budget) = (Arc::new(teller), Budget::new(&limits));
@@ -71,7 +71,7 @@ impl Door {
     }
 
     /// The connector's part in the traffic.
-    pub fn traffic(&self) -> &Arc<Share> {
+    pub fn traffic(&self) -> &Share {
         &self.traffic
     }
 

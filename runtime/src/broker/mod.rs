@@ -107,28 +107,20 @@ impl Broker {
     /// `with_grant` it goes on with the grant made through the workspace as well, which both then
     /// hold as one, so that no refresh token is used twice.
     pub fn after(setup: Setup, former: &Self, with_grant: bool) -> Self {
-        let at_once = |limits: &Limits| limits.get(Limit::InFlight);
-        let share = match at_once(former.door.limits()) == at_once(&setup.limits) {
-            true => former.door.traffic().clone(),
-            false => Arc::new(Self::share(&setup)),
-        };
+        let share = former.door.traffic().under(setup.limits.clone());
         let grant = with_grant.then_some(&former.credentials);
         Self::make(setup, Arc::new(SystemResolver), share, grant)
     }
 
     fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
-        let share = Self::share(&setup);
-        Self::make(setup, resolver, Arc::new(share), None)
-    }
-
-    fn share(setup: &Setup) -> Share {
-        setup.traffic.share(setup.component.connector.clone(), setup.limits.clone())
+        let share = setup.traffic.share(setup.component.connector.clone(), setup.limits.clone());
+        Self::make(setup, resolver, share, None)
     }
 
     fn make(
         setup: Setup,
         resolver: Arc<dyn Resolve>,
-        share: Arc<Share>,
+        share: Share,
         former: Option<&Credentials>,
     ) -> Self {
         let Setup {
@@ -140,7 +132,7 @@ impl Broker {
             network,
             identities,
             events,
-            ..
+            traffic: _,
         } = setup;
         let connector = component.connector.clone();
         let teller = Teller::new(component, events);

@@ -23,6 +23,7 @@ mod sealed;
 mod server;
 mod stage;
 mod streaming;
+mod succession;
 mod terms;
 mod tls;
 mod trouble;

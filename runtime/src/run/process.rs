@@ -77,7 +77,7 @@ impl EnvironmentToken {
     pub fn note(&self, path: &Path, has_own: bool) {
         let mut claims = self.0.lock();
         if has_own {
-            claims.wanting.remove(path);
+            claims.forget(path);
         } else {
             claims.wanting.insert(path.to_owned());
         }
@@ -105,9 +105,14 @@ impl EnvironmentToken {
 
     /// The connector of that file is no more.
     pub fn forget(&self, path: &Path) {
-        let mut claims = self.0.lock();
-        claims.wanting.remove(path);
-        claims.holder.take_if(|holder| *holder == path);
+        self.0.lock().forget(path);
+    }
+}
+
+impl Claims {
+    fn forget(&mut self, path: &Path) {
+        self.wanting.remove(path);
+        self.holder.take_if(|holder| *holder == path);
     }
 }
 

@@ -506,6 +506,29 @@ async fn a_redirect_is_followed_and_the_key_stays_behind() {
 }
 
 #[tokio::test]
+async fn another_identity_keeps_the_socket_and_is_registered_with_the_next() {
+    let mut scene = Scene::new().await;
+    let mut socket = scene.socket().await;
+    for _ in ["/connect", "/register", "/connect"] {
+        scene.call().await;
+    }
+    scene.link.identify(Identity { version: "0.0.2".into(), ..identity() });
+    send(&mut socket, json!([query("k")])).await;
+    scene.incoming().await.reply.answer(raw(&json!({}))).await;
+    assert_eq!(packet(&mut socket).await["c"], "k");
+    drop(socket);
+    let told = scene.call().await;
+    assert_eq!((told.path.as_str(), told.authorization.as_str()), ("/connect", "Connector null"));
+    assert_eq!(told.headers["user-agent"], "1234/0.0.2");
+    assert!(scene.call().await.body.contains(r#""version":"0.0.2""#));
+    assert_eq!(scene.call().await.authorization, "Connector key-1");
+    // The next loss is none of that: the identity is known.
+    drop(scene.socket().await);
+    assert_eq!(scene.call().await.authorization, "Connector key-1");
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn garbage_harms_nobody() {
     let mut scene = Scene::new().await;
     let mut socket = scene.socket().await;

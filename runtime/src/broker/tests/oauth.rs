@@ -6,7 +6,7 @@ use super::*;
 
 /// A server that is both API and authorization server: it accepts the token `t2` only, and gives
 /// it out as `grant` says.
-async fn oauth_scene(grant: impl Fn(usize) -> Step + Send + Sync + 'static) -> Scene {
+pub(super) async fn oauth_scene(grant: impl Fn(usize) -> Step + Send + Sync + 'static) -> Scene {
     let requests = AtomicUsize::new(0);
     let scene = Scene::new(move |seen| {
         if seen.head.starts_with("POST /token ") {
@@ -21,12 +21,12 @@ async fn oauth_scene(grant: impl Fn(usize) -> Step + Send + Sync + 'static) -> S
     scene
 }
 
-fn token(answer_body: Value) -> Step {
+pub(super) fn token(answer_body: Value) -> Step {
     answer(200, "content-type: application/json\r\n", &answer_body.to_string())
 }
 
 impl Scene {
-    fn client(&self) -> OAuthClient {
+    pub(super) fn client(&self) -> OAuthClient {
         OAuthClient {
             authorization_url: "https://id.example/authorize".into(),
             token_url: format!("http://127.0.0.1:{}/token", self.server.port),
@@ -43,7 +43,7 @@ impl Scene {
         self.broker.set_tokens(Some(tokens)).expect("tokens");
     }
 
-    async fn send_with_token(&self) -> Result<Response, Error> {
+    pub(super) async fn send_with_token(&self) -> Result<Response, Error> {
         let credential = Some("oauth".into());
         self.send(Request { credential, ..self.request("POST") }).await
     }

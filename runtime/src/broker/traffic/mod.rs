@@ -48,10 +48,10 @@ pub(super) struct Share {
     places: Places,
     total: Arc<Semaphore>,
     /// By the grant's id. As many as grants that set a limit.
-    lanes: Mutex<BTreeMap<Arc<str>, Arc<Lane>>>,
-    quiet: Quiet,
+    lanes: Arc<Mutex<BTreeMap<Arc<str>, Arc<Lane>>>>,
+    quiet: Arc<Quiet>,
     /// How many of its requests may be repeats.
-    pub repeats: Repeats,
+    pub repeats: Arc<Repeats>,
     /// Which servers it leaves alone.
     pub breakers: Breakers,
 }
@@ -99,15 +99,29 @@ impl Traffic {
             limits,
             places: self.places.clone(),
             total: Arc::new(Semaphore::new(in_flight)),
-            lanes: Mutex::default(),
-            quiet: Quiet::default(),
-            repeats: Repeats::new(in_flight.max(LEAST_REPEATS)),
+            lanes: Arc::default(),
+            quiet: Arc::default(),
+            repeats: Arc::new(Repeats::new(in_flight.max(LEAST_REPEATS))),
             breakers: Breakers::default(),
         }
     }
 }
 
 impl Share {
+    /// The part of the connector's next version: what servers asked for, what was sent and what
+    /// failed counts on.
+    pub fn under(&self, limits: Arc<Limits>) -> Self {
+        let in_flight = |limits: &Limits| limits.count(envelope::Limit::InFlight);
+        let fresh = Traffic { places: self.places.clone() };
+        let fresh = fresh.share(self.connector.clone(), limits);
+        let (lanes, quiet) = (self.lanes.clone(), self.quiet.clone());
+        let carried = Self { lanes, quiet, breakers: self.breakers.clone(), ..fresh };
+        if in_flight(&self.limits) != in_flight(&carried.limits) {
+            return carried;
+        }
+        Self { total: self.total.clone(), repeats: self.repeats.clone(), ..carried }
+    }
+
     /// Waits until the request may be sent. Not longer than its grant lets it wait for a place, and
     /// not past `until`. Dropping the future gives the waiting up and leaves nothing behind.
     pub async fn enter(&self, route: &Route, pace: &Pace, until: Instant) -> Result<Place, Error> {
