@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use aloma_wasm::broker::{Broker, MemoryStore, Network, Policy, Setup, Traffic};
 use aloma_wasm::connector::{
-    self, Configuration, Connector, Context, Engine, Limits, Services, Target, Values,
+    self, Configuration, Connector, Context, Engine, Isolation, Services, Target, Values,
 };
+use aloma_wasm::envelope::Limits;
 use aloma_wasm::events::Events;
 use anyhow::ensure;
 use serde_json::value::RawValue;
@@ -35,6 +36,15 @@ pub enum Kind {
     Warm,
     /// One of its own.
     Fresh,
+}
+
+impl Kind {
+    fn isolation(self) -> Isolation {
+        match self {
+            Self::Warm => Isolation::Reuse,
+            Self::Fresh => Isolation::Call,
+        }
+    }
 }
 
 /// Everything measured of one kind.
@@ -62,7 +72,7 @@ pub struct Loaded {
 
 /// Measures and prints the table.
 pub async fn measure(settings: &Settings) -> anyhow::Result<Vec<Aim>> {
-    let built = cargo::build()?;
+    let built = cargo::build(settings)?;
     let engine = Engine::new()?;
     let mut measured = Vec::new();
     for kind in [Kind::Warm, Kind::Fresh] {
@@ -116,7 +126,6 @@ async fn load(caller: &Arc<Caller>, at_once: usize, time: Duration) -> anyhow::R
 
 /// A connector, and what is called.
 struct Caller {
-    kind: Kind,
     connector: Connector,
     target: Target,
     arguments: Box<RawValue>,
@@ -124,19 +133,19 @@ struct Caller {
 
 impl Caller {
     async fn new(kind: Kind, built: &Built, engine: &Engine) -> anyhow::Result<Self> {
-        let limits = Limits::default();
+        let limits = Arc::<Limits>::default();
         let component = built.component("hello");
-        let loaded = connector::Loaded::from_file(&component, engine, None, limits.memory).await?;
+        let loaded = connector::Loaded::from_file(&component, engine, None, &limits).await?;
         let configuration = Configuration::new(&loaded.manifest, Values::new(), &[]);
         let settings = connector::Settings {
             id: "bench".into(),
             services: services()?,
             configuration,
             limits,
+            isolation: kind.isolation(),
             events: Events::default(),
         };
         Ok(Self {
-            kind,
             connector: Connector::new(loaded, settings),
             target: Target::Action("hello".into()),
             arguments: RawValue::from_string("{}".into())?,
@@ -145,10 +154,6 @@ impl Caller {
 
     async fn call(&self) -> anyhow::Result<()> {
         let context = Context::default();
-        if self.kind == Kind::Fresh {
-            // The instances of an earlier configuration are not used again.
-            self.connector.configure(Configuration::clone(&self.connector.configuration()));
-        }
         let answer = self.connector.call(&self.target, &self.arguments, &context).await?;
         ensure!(answer.get() == ANSWER, "hello answered {answer}");
         Ok(())
@@ -161,6 +166,7 @@ fn services() -> anyhow::Result<Services> {
         network: Network::default(),
         identities: HashMap::new(),
         component: "bench".into(),
+        limits: Arc::default(),
         policy: Policy::parse(&[], &[])?,
         credentials: BTreeMap::new(),
         store: Arc::new(MemoryStore::default()),
