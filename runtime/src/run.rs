@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{CredentialSettings, Mode, NetworkSettings, Policy};
 use crate::connector::{
-    self, Cache, Configuration, Connector, Engine, Isolation, Loaded, Services,
+    self, Cache, Compiler, Configuration, Connector, Engine, Isolation, Loaded, Loader, Services,
 };
 use crate::dispatch::{self, Dispatcher};
 use crate::envelope::Limits;
@@ -92,12 +92,12 @@ impl ConnectorSettings {
     ///
     /// # Errors
     /// When the file is no connector, or asks for more than was accepted.
-    pub async fn load(&self, engine: &Engine, cache: Option<Arc<Cache>>) -> anyhow::Result<Loaded> {
+    pub async fn load(&self, loader: &Loader) -> anyhow::Result<Loaded> {
         if let Some(file) = &self.file {
             // The file may have been found without being named.
             tracing::info!("settings of {}: {}", self.component.display(), file.display());
         }
-        let loaded = Loaded::from_file(&self.component, engine, cache, &self.limits).await?;
+        let loaded = loader.load(&self.component, &self.limits).await?;
         if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
             accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;
         }
@@ -266,8 +266,17 @@ pub fn local_data(given: Option<PathBuf>, environment: &Environment) -> anyhow::
         .context("no folder for the workspace's data: set --data, XDG_DATA_HOME or HOME")
 }
 
+/// What loads the connectors of this process.
+///
+/// # Errors
+/// When this machine cannot run compiled WebAssembly.
+pub fn loader(environment: &Environment) -> anyhow::Result<Loader> {
+    let compiler = Compiler::child_of_this_program()?;
+    Ok(Loader::new(Engine::new()?, cache(environment), compiler))
+}
+
 /// Opens the cache of compiled code. Without one everything works, only slower.
-pub fn cache(environment: &Environment) -> Option<Arc<Cache>> {
+fn cache(environment: &Environment) -> Option<Arc<Cache>> {
     let folder = settings::cache_folder(environment)?;
     match Cache::open(&folder) {
         Ok(cache) => Some(Arc::new(cache)),
@@ -289,11 +298,11 @@ async fn load_all(
     connectors: Vec<ConnectorSettings>,
     environment: &Environment,
 ) -> anyhow::Result<Vec<Ready>> {
-    let (engine, cache) = (Engine::new()?, cache(environment));
+    let loader = loader(environment)?;
     let mut all = Vec::new();
     let mut ids = BTreeSet::new();
     for settings in connectors {
-        let loaded = settings.load(&engine, cache.clone()).await?;
+        let loaded = settings.load(&loader).await?;
         let id = settings.id(&loaded.manifest, environment);
         if !ids.insert(id.clone()) {
             bail!(

@@ -35,8 +35,11 @@ pub(super) enum Command {
     #[command(subcommand)]
     Policy(PolicyCommand),
     Keys(Keys),
+    Cache(Cache),
     Workspace(Workspace),
     New(New),
+    #[command(hide = true)]
+    CompileWorker(CompileWorker),
 }
 
 /// Join connectors to their workspace and run them
@@ -222,6 +225,53 @@ pub(super) struct Keys {
     #[arg(long, conflicts_with = "env_file")]
     pub stdout: bool,
 }
+
+/// Show the cache of compiled code, or clear it
+///
+/// A component is compiled when it is first loaded; later starts take its code from the cache. Each
+/// line has the beginning of a component's SHA-256, the size of its code and when it was last used. What
+/// was not used the longest goes by itself when there is too much.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm cache
+  aloma-wasm cache clear
+  aloma-wasm cache clear --old
+
+The cache is in aloma-wasm/compiled in XDG_CACHE_HOME, which is ~/.cache where it is not set.")]
+pub(super) struct Cache {
+    #[command(subcommand)]
+    pub command: Option<CacheCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    Clear(Clear),
+}
+
+/// Remove what is in the cache
+///
+/// The next start compiles again. Connectors that run go on.
+#[derive(Debug, Args)]
+pub(super) struct Clear {
+    /// Remove only what other versions of this program compiled
+    #[arg(long)]
+    pub old: bool,
+}
+
+/// Compile the component on standard input. This program starts it for itself
+#[derive(Debug, Args)]
+pub(super) struct CompileWorker {
+    /// MiB of memory that it may take
+    #[arg(value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MOST_MIB))]
+    pub memory: u64,
+    /// Seconds of CPU time that it may take
+    #[arg(value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub cpu: u64,
+}
+
+/// MiB whose number of bytes is a number with room to spare.
+const MOST_MIB: u64 = 1 << 32;
 
 /// Run the embedded workspace alone
 ///

@@ -1,7 +1,9 @@
 //! The command line.
 
 mod args;
+mod cache;
 mod call;
+mod compile_worker;
 mod inspect;
 mod keys;
 mod new;
@@ -66,6 +68,8 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             block_on(workspace::workspace(args, environment))?;
         }
         Command::Keys(args) => keys::keys(&args)?,
+        Command::Cache(args) => cache::cache(&args, &Environment::of_process())?,
+        Command::CompileWorker(args) => return Ok(compile_worker::compile_worker(&args)),
         Command::New(args) => new(&args)?,
     }
     Ok(ExitCode::SUCCESS)
