@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use aloma_wasm::broker::{Broker, MemoryStore, Network, Policy, Setup, Traffic};
 use aloma_wasm::connector::{
-    self, Configuration, Connector, Context, Engine, Isolation, Services, Target, Values,
+    self, Compiler, Configuration, Connector, Context, Engine, Isolation, Loader, Services, Target,
+    Values,
 };
 use aloma_wasm::envelope::Limits;
 use aloma_wasm::events::Events;
@@ -73,10 +74,11 @@ pub struct Loaded {
 /// Measures and prints the table.
 pub async fn measure(settings: &Settings) -> anyhow::Result<Vec<Aim>> {
     let built = cargo::build(settings)?;
-    let engine = Engine::new()?;
+    // One loader: both share the compiled code, which is kept nowhere.
+    let loader = Loader::new(Engine::new()?, None, Compiler::in_process());
     let mut measured = Vec::new();
     for kind in [Kind::Warm, Kind::Fresh] {
-        let caller = Arc::new(Caller::new(kind, &built, &engine).await?);
+        let caller = Arc::new(Caller::new(kind, &built, &loader).await?);
         measured.push(Measured { kind, caller, rounds: Vec::new() });
     }
     let time = Duration::from_secs(settings.seconds);
@@ -132,10 +134,10 @@ struct Caller {
 }
 
 impl Caller {
-    async fn new(kind: Kind, built: &Built, engine: &Engine) -> anyhow::Result<Self> {
+    async fn new(kind: Kind, built: &Built, loader: &Loader) -> anyhow::Result<Self> {
         let limits = Arc::<Limits>::default();
         let component = built.component("hello");
-        let loaded = connector::Loaded::from_file(&component, engine, None, &limits).await?;
+        let loaded = loader.load(&component, &limits).await?;
         let configuration = Configuration::new(&loaded.manifest, Values::new(), &[]);
         let settings = connector::Settings {
             id: "bench".into(),
