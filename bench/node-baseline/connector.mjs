@@ -2,6 +2,10 @@
 //
 // It does what the protocol asks and no more: no telemetry, no check of arguments, no sandbox. The
 // socket is one of `ws`, the HTTP calls are Node's own `fetch`.
+//
+// Packets of one turn of the event loop go out together. With `--timers` a timer of no time is between
+// a message and its packets, and between a packet and its message, as in the platform's own SDK; each
+// of the two waits a millisecond or more.
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,6 +37,12 @@ Who is greeted. Default: the world.
  name: string;
 }): { hi: string; };
 `;
+
+/** Does something when all that has arrived by now was looked at. */
+const later = process.argv.includes('--timers') ? (work) => setTimeout(work, 0) : setImmediate;
+
+/** Does something with a message that has arrived. */
+const soon = process.argv.includes('--timers') ? later : (work) => work();
 
 /** The actions by name. */
 const actions = new Map([
@@ -118,8 +128,7 @@ class Link {
   #schedule() {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // After everything that has arrived by now was looked at. A timer would wait a millisecond.
-    setImmediate(() => {
+    later(() => {
       this.#scheduled = false;
       this.#flush();
     });
@@ -152,7 +161,7 @@ class Link {
         this.#schedule();
       });
       socket.on('ping', heard);
-      socket.on('message', (message) => receive(message));
+      socket.on('message', (message) => soon(() => receive(message)));
       socket.on('error', (error) => console.error(`socket: ${error.message}`));
       socket.on('close', () => {
         clearInterval(pinger);

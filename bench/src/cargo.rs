@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::Settings;
+
 const GUEST_TARGET: &str = "wasm32-wasip2";
 
 /// The examples that are connectors.
@@ -24,18 +26,21 @@ impl Built {
     }
 }
 
-/// Builds the program and the connectors. Quick when nothing has changed.
-pub fn build() -> anyhow::Result<Built> {
+/// Builds the program, unless another is to be measured, and the connectors. Quick when nothing has
+/// changed.
+pub fn build(settings: &Settings) -> anyhow::Result<Built> {
     let target = target_directory()?;
-    cargo(&target, &["--package", "aloma-wasm"])?;
+    let program = match &settings.program {
+        Some(program) => program.canonicalize().with_context(|| program.display().to_string())?,
+        None => {
+            cargo(&target, &["--package", "aloma-wasm"])?;
+            target.join("release").join(format!("aloma-wasm{}", std::env::consts::EXE_SUFFIX))
+        }
+    };
     let examples = EXAMPLES.iter().flat_map(|example| ["--package", example]);
     let arguments: Vec<_> = examples.chain(["--target", GUEST_TARGET]).collect();
     cargo(&target, &arguments)?;
-    let program = format!("aloma-wasm{}", std::env::consts::EXE_SUFFIX);
-    Ok(Built {
-        program: target.join("release").join(program),
-        components: target.join(GUEST_TARGET).join("release"),
-    })
+    Ok(Built { program, components: target.join(GUEST_TARGET).join("release") })
 }
 
 fn cargo(target: &Path, arguments: &[&str]) -> anyhow::Result<()> {

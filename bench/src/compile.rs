@@ -35,7 +35,7 @@ struct Start {
 
 /// Measures and prints the table.
 pub async fn measure(settings: &Settings) -> anyhow::Result<()> {
-    let built = cargo::build()?;
+    let built = cargo::build(settings)?;
     let new = |name| Measured::new(name, &built);
     let mut measured = EXAMPLES.iter().copied().map(new).collect::<anyhow::Result<Vec<_>>>()?;
     let mut nothing = Vec::new();

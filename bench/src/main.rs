@@ -20,6 +20,8 @@ mod usage;
 mod wire;
 mod workspace;
 
+use std::path::PathBuf;
+
 use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
@@ -46,6 +48,9 @@ struct Settings {
     /// Starts beside those of the rounds, for `wire`
     #[arg(long, global = true, default_value_t = 7, value_parser = clap::value_parser!(u32).range(0..=100))]
     starts: u32,
+    /// The aloma-wasm to measure [default: the one that is built from here]
+    #[arg(long, global = true, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]

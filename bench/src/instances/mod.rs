@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use aloma_wasm::broker::{Broker, MemoryStore, Network, Policy, Setup, Traffic};
 use aloma_wasm::connector::{
-    self, Configuration, Connector, Context, Engine, Limits, Services, Target, Values,
+    self, Compiler, Configuration, Connector, Context, Engine, Isolation, Loader, Services, Target,
+    Values,
 };
+use aloma_wasm::envelope::Limits;
 use aloma_wasm::events::Events;
 use anyhow::ensure;
 use serde_json::value::RawValue;
@@ -35,6 +37,15 @@ pub enum Kind {
     Warm,
     /// One of its own.
     Fresh,
+}
+
+impl Kind {
+    fn isolation(self) -> Isolation {
+        match self {
+            Self::Warm => Isolation::Reuse,
+            Self::Fresh => Isolation::Call,
+        }
+    }
 }
 
 /// Everything measured of one kind.
@@ -62,11 +73,12 @@ pub struct Loaded {
 
 /// Measures and prints the table.
 pub async fn measure(settings: &Settings) -> anyhow::Result<Vec<Aim>> {
-    let built = cargo::build()?;
-    let engine = Engine::new()?;
+    let built = cargo::build(settings)?;
+    // One loader: both share the compiled code, which is kept nowhere.
+    let loader = Loader::new(Engine::new()?, None, Compiler::in_process());
     let mut measured = Vec::new();
     for kind in [Kind::Warm, Kind::Fresh] {
-        let caller = Arc::new(Caller::new(kind, &built, &engine).await?);
+        let caller = Arc::new(Caller::new(kind, &built, &loader).await?);
         measured.push(Measured { kind, caller, rounds: Vec::new() });
     }
     let time = Duration::from_secs(settings.seconds);
@@ -116,27 +128,26 @@ async fn load(caller: &Arc<Caller>, at_once: usize, time: Duration) -> anyhow::R
 
 /// A connector, and what is called.
 struct Caller {
-    kind: Kind,
     connector: Connector,
     target: Target,
     arguments: Box<RawValue>,
 }
 
 impl Caller {
-    async fn new(kind: Kind, built: &Built, engine: &Engine) -> anyhow::Result<Self> {
-        let limits = Limits::default();
+    async fn new(kind: Kind, built: &Built, loader: &Loader) -> anyhow::Result<Self> {
+        let limits = Arc::<Limits>::default();
         let component = built.component("hello");
-        let loaded = connector::Loaded::from_file(&component, engine, None, limits.memory).await?;
+        let loaded = loader.load(&component, &limits).await?;
         let configuration = Configuration::new(&loaded.manifest, Values::new(), &[]);
         let settings = connector::Settings {
             id: "bench".into(),
             services: services()?,
             configuration,
             limits,
+            isolation: kind.isolation(),
             events: Events::default(),
         };
         Ok(Self {
-            kind,
             connector: Connector::new(loaded, settings),
             target: Target::Action("hello".into()),
             arguments: RawValue::from_string("{}".into())?,
@@ -145,10 +156,6 @@ impl Caller {
 
     async fn call(&self) -> anyhow::Result<()> {
         let context = Context::default();
-        if self.kind == Kind::Fresh {
-            // The instances of an earlier configuration are not used again.
-            self.connector.configure(Configuration::clone(&self.connector.configuration()));
-        }
         let answer = self.connector.call(&self.target, &self.arguments, &context).await?;
         ensure!(answer.get() == ANSWER, "hello answered {answer}");
         Ok(())
@@ -161,6 +168,7 @@ fn services() -> anyhow::Result<Services> {
         network: Network::default(),
         identities: HashMap::new(),
         component: "bench".into(),
+        limits: Arc::default(),
         policy: Policy::parse(&[], &[])?,
         limits: Arc::default(),
         credentials: BTreeMap::new(),

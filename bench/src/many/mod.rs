@@ -53,7 +53,7 @@ pub struct Round {
 
 /// Measures and prints the table.
 pub async fn measure(settings: &Settings) -> anyhow::Result<Vec<Aim>> {
-    let built = cargo::build()?;
+    let built = cargo::build(settings)?;
     let folder = tempfile::tempdir()?;
     let mut workspace = Workspace::start().await?;
     let mut measured = Vec::new();

@@ -35,6 +35,8 @@ pub enum Kind {
     Ours,
     /// The plain Node program.
     Node,
+    /// The same with the timers of the platform's SDK. It has no column, but a line below the table.
+    NodeWithTimers,
     /// Our link without the sandbox.
     Native,
     /// Not even our link.
@@ -43,7 +45,7 @@ pub enum Kind {
 
 /// Measures and prints the table.
 pub async fn measure(settings: &Settings) -> anyhow::Result<Vec<Aim>> {
-    let built = cargo::build()?;
+    let built = cargo::build(settings)?;
     let folder = tempfile::tempdir()?;
     let mut measured = subjects(&built, folder.path())?;
     let mut workspace = Workspace::start().await?;
@@ -77,9 +79,12 @@ fn subjects(built: &Built, folder: &Path) -> anyhow::Result<Vec<Measured>> {
         Measured::new(Kind::Native, native),
         Measured::new(Kind::Bare, bare),
     ];
-    match node::subject(folder) {
-        Ok(node) => all.insert(1, Measured::new(Kind::Node, node)),
-        Err(why) => eprintln!("\nwithout the column of Node: {why:#}\n"),
+    match node::subjects(folder) {
+        Ok([plain, timers]) => all.extend([
+            Measured::new(Kind::Node, plain),
+            Measured::new(Kind::NodeWithTimers, timers),
+        ]),
+        Err(why) => eprintln!("\nwithout Node: {why:#}\n"),
     }
     Ok(all)
 }

@@ -11,11 +11,11 @@ use crate::process::Subject;
 /// The packages are where they were installed before.
 const PACKAGES: &str = "node_modules/ws";
 
-/// The plain Node program.
+/// The plain Node program: as a careful author would write it, and with the timers of the SDK.
 ///
 /// # Errors
 /// When there is no Node, or no way to the packages; says what to do.
-pub fn subject(folder: &Path) -> anyhow::Result<Subject> {
+pub fn subjects(folder: &Path) -> anyhow::Result<[Subject; 2]> {
     let node = program("node").context(
         "there is no `node`; install Node 20 or newer (https://nodejs.org/en/download), or \
          `apt-get install nodejs npm`",
@@ -25,7 +25,11 @@ pub fn subject(folder: &Path) -> anyhow::Result<Subject> {
         install(&baseline)?;
     }
     let program = baseline.join("connector.mjs");
-    Ok(Subject::new("Node", node, [program], folder.join("node")))
+    let timers = [program.clone(), "--timers".into()];
+    Ok([
+        Subject::new("Node", node.clone(), [program], folder.join("node")),
+        Subject::new("Node with timers", node, timers, folder.join("node-timers")),
+    ])
 }
 
 fn install(baseline: &Path) -> anyhow::Result<()> {
