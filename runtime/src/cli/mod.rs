@@ -9,6 +9,7 @@ mod keys;
 mod new;
 mod policy;
 mod run;
+mod serve;
 mod trace;
 mod workspace;
 
@@ -46,6 +47,11 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Info);
             block_on(run::run(args, environment))?;
+        }
+        Command::Serve(args) => {
+            let environment = Environment::read(args.env_file.as_deref())?;
+            log_to_stderr(args.log_level, &environment, LogLevel::Info);
+            block_on(serve::serve(args, environment))?;
         }
         Command::Call(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;

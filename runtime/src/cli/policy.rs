@@ -118,7 +118,7 @@ impl Version {
 }
 
 async fn load(choice: &Choice, environment: &Environment) -> anyhow::Result<Loaded> {
-    let limits = limits_of(choice.file.as_ref()).envelope();
+    let limits = limits_of(choice.file.as_ref());
     loader(environment)?.load(&choice.component, &limits).await
 }
 

@@ -7,21 +7,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use tokio::time::Instant;
 use wasmtime::component::Component;
 
 use super::bindings::ConnectorPre;
 use super::code::cache::{Cache, Name};
 use super::code::compiler::Compiler;
 use super::code::{Code, Source, census};
-use super::config::Configuration;
+use super::describe;
 use super::engine::Engine;
 use super::host::journal::Journal;
-use super::instance::Instance;
+use super::instance::{Instance, Parts};
 use super::known::Known;
-use super::sandbox::{self, Limits, State};
+use super::sandbox::{self, State};
 use super::schema::Arguments;
-use super::{describe, limits};
-use crate::envelope::{self, Limit};
+use crate::envelope::{Limit, Limits};
 use crate::events::Events;
 use crate::manifest::Manifest;
 
@@ -61,18 +61,18 @@ impl Loader {
     ///
     /// # Errors
     /// A sentence that says what the file is instead or which limit it breaches, and what to do.
-    pub async fn load(&self, path: &Path, limits: &envelope::Limits) -> anyhow::Result<Loaded> {
+    pub async fn load(&self, path: &Path, limits: &Limits) -> anyhow::Result<Loaded> {
         let loaded = self.load_file(path, limits).await;
         loaded.with_context(|| format!("cannot load {}", path.display()))
     }
 
-    async fn load_file(&self, path: &Path, limits: &envelope::Limits) -> anyhow::Result<Loaded> {
+    async fn load_file(&self, path: &Path, limits: &Limits) -> anyhow::Result<Loaded> {
         let engine = &self.code.engine;
         let source = self.source(path, limits).await?;
         let name = &*source.name;
         let pre = self.pre(&source, limits).await?;
         let imports = imports(pre.instance_pre().component(), engine);
-        let manifest = describe(&pre, engine, limits.bytes(Limit::Memory)).await?;
+        let manifest = describe(&pre, engine, limits).await?;
         let (manifest, schemas) = match self.known.said(name, &manifest) {
             Some(same) => same,
             None => {
@@ -86,7 +86,7 @@ impl Loader {
         Ok(Loaded { manifest, imports, size, digest, pre, schemas, engine: engine.clone() })
     }
 
-    async fn source(&self, path: &Path, limits: &envelope::Limits) -> anyhow::Result<Source> {
+    async fn source(&self, path: &Path, limits: &Limits) -> anyhow::Result<Source> {
         let (path, limits) = (path.to_owned(), limits.clone());
         let engine = self.code.engine.clone();
         let read = move || {
@@ -102,7 +102,7 @@ impl Loader {
     async fn pre(
         &self,
         source: &Source,
-        limits: &envelope::Limits,
+        limits: &Limits,
     ) -> anyhow::Result<Arc<ConnectorPre<State>>> {
         if let Some(known) = self.known.code(&source.name) {
             return Ok(known);
@@ -112,7 +112,7 @@ impl Loader {
     }
 }
 
-fn read(path: &Path, limits: &envelope::Limits) -> anyhow::Result<Vec<u8>> {
+fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
     let most = limits.bytes(Limit::Component);
     let mut bytes = Vec::new();
     let file = File::open(path)?;
@@ -170,11 +170,22 @@ fn link(component: &Component, engine: &Engine) -> anyhow::Result<ConnectorPre<S
 async fn describe(
     pre: &ConnectorPre<State>,
     engine: &Engine,
-    memory: usize,
+    limits: &Limits,
 ) -> anyhow::Result<Manifest> {
-    let journal = Arc::new(Journal::new("describe".into(), Events::default(), Arc::default()));
-    let store = sandbox::store(engine, None, Arc::new(Configuration::default()), journal, memory);
-    let mut instance = Instance::new(pre, store, engine, 0).await.context("it does not start")?;
+    let limits = Arc::new(limits.clone());
+    let journal =
+        Journal::new("describe".into(), Events::default(), Arc::default(), limits.clone());
+    let parts = Parts {
+        connector: "describe".into(),
+        services: None,
+        configuration: Arc::default(),
+        generation: 0,
+        journal: Arc::new(journal),
+        limits: limits.clone(),
+    };
+    let late = Instant::now() + limits.time(Limit::QueueTime);
+    let mut instance =
+        Instance::new(pre, engine, parts, late).await.context("it does not start")?;
     let said = instance.describe().await.context("it does not describe itself")?;
     describe::manifest(said).context("what it says of itself is not right")
 }
@@ -186,33 +197,4 @@ fn schemas(manifest: &Manifest) -> anyhow::Result<Schemas> {
         Ok((action.name.clone(), arguments))
     };
     manifest.actions.iter().map(schema).collect()
-}
-
-impl Loaded {
-    /// The limits that hold for it, by name, for people.
-    pub fn limits(chosen: &Limits) -> Vec<(&'static str, String)> {
-        let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
-        let time = |time: std::time::Duration| format!("{} s", time.as_secs());
-        vec![
-            ("time of a call (--call-timeout)", time(chosen.call_time)),
-            ("time of start, stop, each check", time(limits::LIFECYCLE_TIME)),
-            ("time of describe", time(limits::DESCRIBE_TIME)),
-            ("memory of an instance (--memory)", mib(chosen.memory)),
-            ("table elements of an instance", limits::TABLE_ELEMENTS.to_string()),
-            ("handles of an instance", limits::HANDLES.to_string()),
-            ("calls of an instance", limits::CALLS_PER_INSTANCE.to_string()),
-            ("calls at once (--concurrency)", chosen.concurrency.to_string()),
-            ("calls waiting", limits::WAITING.to_string()),
-            ("arguments, and result", mib(limits::JSON_BYTES)),
-            ("nesting of a result", limits::JSON_DEPTH.to_string()),
-            ("log lines of a call", limits::LOG_LINES.to_string()),
-            ("bytes of a log line", limits::LOG_LINE.to_string()),
-            ("random bytes at once", limits::RANDOM_BYTES.to_string()),
-            ("bytes of one host call", limits::HOST_CALL_BYTES.to_string()),
-            ("requests and timers started", limits::STARTED.to_string()),
-            ("request body", mib(crate::broker::REQUEST_BODY)),
-            ("answer body", mib(crate::broker::ANSWER_BODY)),
-            ("bodies held at once", mib(crate::broker::HELD)),
-        ]
-    }
 }

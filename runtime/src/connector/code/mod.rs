@@ -16,6 +16,7 @@ use wasmtime::component::Component;
 use self::cache::{Cache, Lock, Name};
 use self::compiler::Compiler;
 use super::engine::Engine;
+use super::trap::told;
 use crate::envelope::{Limit, Limits};
 
 /// How often a process looks whether another has compiled what it needs. Compiling takes longer.
@@ -56,7 +57,11 @@ impl Code {
             return Ok(component);
         }
         let code = self.compiler.compile(source.bytes.clone(), &self.engine, limits).await?;
-        self.keep(code, source.name.clone()).await
+        let kept = self.keep(code, source.name.clone()).await;
+        kept.map_err(|error| match told(&format!("{error:#}"), limits) {
+            Some(breach) => breach.into(),
+            None => error,
+        })
     }
 
     async fn cached(&self, name: &Arc<Name>) -> anyhow::Result<Option<Component>> {
