@@ -1,13 +1,14 @@
 //! Files that are made to hurt the compiler: each is refused with a reason, and the process that reads
 //! it goes on.
 
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
 use aloma_tests::process::program;
-use aloma_tests::{Scene, guest};
+use aloma_tests::{Scene, cli, guest};
 use aloma_wasm::connector::{Cache, Compiler, Engine, Loader};
 use aloma_wasm::envelope::{Limit, Limits};
 use serde_json::json;
@@ -190,6 +191,28 @@ async fn a_file_that_is_cut_off_or_garbage_is_refused() {
     loading.refuses(&garbage, &Limits::default(), &["damaged or cut off"]).await;
     let garbage_inside = functions(100, &noise[..1000]);
     loading.refuses(&garbage_inside, &Limits::default(), &["damaged or cut off"]).await;
+}
+
+#[tokio::test]
+async fn the_program_says_which_limit_a_compilation_came_to() {
+    for (limit, says) in [
+        ("compile-seconds = 1", "compile-seconds in [limits]"),
+        ("compile-mib = 64", "compile-mib in [limits]"),
+        ("functions = 2", "functions in [limits]"),
+        ("component-mib = 1", "component-mib in [limits]"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = format!("component = 'bomb.wasm'\n[limits]\n{limit}\n");
+        std::fs::write(folder.path().join("connector.toml"), settings).expect("a file");
+        let bytes = match limit {
+            "functions = 2" => functions(3, b"\0\x0b"),
+            "component-mib = 1" => vec![0; 2 << 20],
+            _ => bomb(),
+        };
+        std::fs::write(folder.path().join("bomb.wasm"), bytes).expect("a file");
+        let settings = folder.path().join("connector.toml");
+        cli([OsString::from("inspect"), settings.into()]).await.failed(1, &[says]);
+    }
 }
 
 /// A compiler that does something else.
