@@ -26,7 +26,7 @@ const GROWTH: usize = 16;
 const BASE: usize = 64 << 20;
 
 /// Bytes of what a compiler says when it fails. A sentence is meant.
-const SAYS: u64 = 4 << 10;
+const SAYS: u64 = 2 << 10;
 
 /// What makes code of components.
 #[derive(Clone, Debug)]
