@@ -26,7 +26,7 @@ const GROWTH: usize = 16;
 const BASE: usize = 64 << 20;
 
 /// Bytes of what a compiler says when it fails. A sentence is meant.
-const SAYS: u64 = 4 << 10;
+const SAYS: u64 = 2 << 10;
 
 /// What makes code of components.
 #[derive(Clone, Debug)]
@@ -47,14 +47,21 @@ impl Compiler {
     /// When this program does not know its own file.
     pub fn child_of_this_program() -> anyhow::Result<Self> {
         // The name in /proc stays right when the file is replaced by another version.
-        let program = match cfg!(target_os = "linux") {
-            true => Path::new("/proc/self/exe").into(),
-            false => std::env::current_exe().context("this program's file is not known")?.into(),
-        };
+        Ok(match cfg!(target_os = "linux") {
+            true => Self::child_of(Path::new("/proc/self/exe")),
+            false => {
+                let program = std::env::current_exe();
+                Self::child_of(&program.context("this program's file is not known")?)
+            }
+        })
+    }
+
+    /// The same with another program whose `main` is [`crate::main`], of this very version.
+    pub fn child_of(program: &Path) -> Self {
         let (least, most) = AT_ONCE;
         let slots = std::thread::available_parallelism().map_or(least, usize::from);
         let slots = Arc::new(Semaphore::new(slots.clamp(least, most)));
-        Ok(Self(How::Child { program, slots }))
+        Self(How::Child { program: program.into(), slots })
     }
 
     /// Compiles in this process. No limit of time or memory holds, and a crash of the compiler is one
@@ -120,7 +127,6 @@ fn command(program: &Path, limits: &Limits) -> Command {
     command
         .args(Worker::of(limits).to_args())
         .env_clear()
-        .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

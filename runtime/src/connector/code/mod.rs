@@ -144,3 +144,60 @@ fn from_compiler(engine: &wasmtime::Engine, code: &[u8]) -> anyhow::Result<Compo
     let component = unsafe { Component::deserialize(engine, code) };
     component.map_err(anyhow::Error::from).context("its compiled code does not load")
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Config, InstanceAllocationStrategy};
+
+    use super::cache::settings_of;
+    use super::*;
+
+    #[test]
+    fn what_the_compiler_makes_fits_what_runs_it() {
+        let compiling = Engine::compiling().expect("an engine");
+        let running = Engine::new().expect("an engine");
+        assert_eq!(settings_of(&compiling), settings_of(running.wasmtime()));
+    }
+
+    #[test]
+    fn how_instances_get_their_memory_does_not_change_the_code() {
+        let of = |config: &Config| settings_of(&wasmtime::Engine::new(config).expect("an engine"));
+        let mut config = Config::new();
+        let on_demand = of(&config);
+        config.allocation_strategy(InstanceAllocationStrategy::pooling());
+        assert_eq!(of(&config), on_demand);
+        config.epoch_interruption(true);
+        assert_ne!(of(&config), on_demand, "this does");
+    }
+
+    #[tokio::test]
+    async fn a_library_compiles_in_its_own_process() {
+        let (engine, limits) = (Engine::new().expect("an engine"), Limits::default());
+        let code = Code { engine, cache: None, compiler: Compiler::in_process() };
+        let source = |bytes: &[u8]| Source {
+            bytes: Arc::new(bytes.to_vec()),
+            name: Name::new(bytes, code.engine.wasmtime()).into(),
+        };
+        let empty = source(b"\0asm\x0d\0\x01\0");
+        code.component(&empty, &limits).await.expect("an empty component");
+        let damaged = source(b"\0asm\x0d\0\x01\0\x01");
+        let error = code.component(&damaged, &limits).await.err().expect("it is refused");
+        assert!(error.to_string().contains("it is damaged"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever_for_another_that_compiles() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Arc::new(Cache::open(folder.path()).expect("a cache"));
+        let engine = Engine::new().expect("an engine");
+        let bytes = b"\0asm\x0d\0\x01\0";
+        let name = Arc::new(Name::new(bytes, engine.wasmtime()));
+        let source = Source { bytes: Arc::new(bytes.to_vec()), name };
+        let stuck = cache.try_lock(&source.name).expect("a lock").expect("it is free");
+        let compiler = Compiler::in_process();
+        let code = Code { engine, cache: Some(cache), compiler };
+        let component = code.component(&source, &Limits::default()).await;
+        component.expect("it is compiled in the end");
+        drop(stuck);
+    }
+}
