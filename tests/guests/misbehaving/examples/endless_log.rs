@@ -1,0 +1,24 @@
+//! A connector that logs without end.
+
+use aloma_connector::{Result, connector, info};
+use misbehaving::WELL;
+
+/// The controller.
+#[derive(Default)]
+pub struct EndlessLog;
+
+/// Logs without end.
+#[connector]
+impl EndlessLog {
+    /// behaves
+    pub async fn behave(&self) -> Result<&'static str> {
+        Ok(WELL)
+    }
+
+    /// logs without end
+    pub async fn misbehave(&self) -> Result<()> {
+        loop {
+            info!("a line of many");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Guests that say too much, or what nobody can read.
+
+use aloma_tests::neighbours::Neighbours;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn endless_log() {
+    let both = Neighbours::of("endless-log").limit("cpu-seconds", 1).start().await;
+    both.outlast(both.misbehave(json!({}))).await.failed(&["1 s of CPU time", "cpu-seconds"]);
+    both.local.process.line_with("more lines suppressed").await;
+    both.works().await;
+    both.is_in_bounds("endless log");
+}
+
+#[tokio::test]
+async fn endless_output() {
+    let both = Neighbours::of("endless-output").limit("cpu-seconds", 1).start().await;
+    for action in ["misbehave", "misbehaveInOneLine"] {
+        let printed = both.outlast(both.call_rude(action, json!({}))).await;
+        printed.failed(&["1 s of CPU time", "cpu-seconds"]);
+        both.local.process.line_with("more lines suppressed").await;
+        both.works().await;
+        both.is_in_bounds(action);
+    }
+}
+
+#[tokio::test]
+async fn huge_log_line() {
+    let both = Neighbours::of_wat("huge-log-line").limit("memory-mib", 128).start().await;
+    both.fails("misbehave", json!({}), &["64 MiB", "host-call-mib"]).await;
+}
+
+#[tokio::test]
+async fn large_log_line() {
+    let both = Neighbours::of_wat("large-log-line")
+        .limit("memory-mib", 128)
+        .may_take(LARGE_LINE_MIB)
+        .start()
+        .await;
+    assert_eq!(both.ends("misbehave", json!({})).await, Value::Null);
+    both.local.process.line_with("bytes cut)").await;
+}
+
+/// The line, as the guest has it and as the host gets it.
+const LARGE_LINE_MIB: u64 = 2 * 50;
+
+#[tokio::test]
+async fn huge_result() {
+    let both = Neighbours::of_wat("huge-result").limit("memory-mib", 2048).start().await;
+    both.fails("misbehave", json!({}), &["64 MiB", "host-call-mib"]).await;
+}
+
+#[tokio::test]
+async fn lying_result() {
+    let both = Neighbours::of_wat("lying-result").start().await;
+    both.fails("misbehave", json!({}), &["crashed"]).await;
+}
+
+#[tokio::test]
+async fn result_not_json() {
+    let both = Neighbours::of("result-not-json").start().await;
+    both.fails("misbehave", json!({}), &["no result", "JSON"]).await;
+}
+
+#[tokio::test]
+async fn result_too_deep() {
+    let both = Neighbours::of("result-too-deep").start().await;
+    both.fails("misbehave", json!({}), &["deeper than 128", "json-depth"]).await;
+}
+
+#[tokio::test]
+async fn much_random() {
+    let both = Neighbours::of("much-random").start().await;
+    for action in ["misbehave", "misbehaveInsecurely"] {
+        both.fails(action, json!({}), &["64 KiB of random", "random-kib"]).await;
+    }
+}
