@@ -13,8 +13,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{CredentialSettings, Mode, NetworkSettings, Policy};
-use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
+use crate::connector::{
+    self, Cache, Configuration, Connector, Engine, Isolation, Loaded, Services,
+};
 use crate::dispatch::{self, Dispatcher};
+use crate::envelope::Limits;
 use crate::events::Component;
 use crate::keyfile;
 use crate::local::{Hosted, LocalSettings, LocalWorkspace};
@@ -60,7 +63,9 @@ pub struct ConnectorSettings {
     /// The operator's word on configuration fields.
     pub fields: Fields,
     /// Limits.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// Whether calls share instances.
+    pub isolation: Isolation,
     /// Credentials by name, as the settings file has them.
     pub credentials: BTreeMap<String, CredentialSettings>,
     /// The way to the network, as the settings file has it.
@@ -92,7 +97,7 @@ impl ConnectorSettings {
             // The file may have been found without being named.
             tracing::info!("settings of {}: {}", self.component.display(), file.display());
         }
-        let loaded = Loaded::from_file(&self.component, engine, cache, self.limits.memory).await?;
+        let loaded = Loaded::from_file(&self.component, engine, cache, &self.limits).await?;
         if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
             accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;
         }
@@ -387,7 +392,8 @@ impl Member {
                 id: id.clone(),
                 services,
                 configuration,
-                limits: settings.limits,
+                limits: settings.limits.clone(),
+                isolation: settings.isolation,
                 events: shared.events.clone(),
             },
         );

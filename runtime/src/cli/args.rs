@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::value::RawValue;
 
 use crate::broker::{Mode, Policy, PolicyError};
-use crate::connector::Limits;
+use crate::envelope::{Limit, Limits};
 use crate::run::{ConnectorSettings, Fields};
 use crate::settings::Assignment;
 use crate::settings::choice::{self, Choice, choose};
-use crate::settings::file::{CALL_SECONDS, CONCURRENCY, File, MEMORY_MIB};
+use crate::settings::file::File;
 
 /// Run ALOMA connectors that nobody has to trust.
 ///
@@ -301,14 +301,14 @@ pub(super) struct Connector {
     /// How much to log [default: info, for `call` warn]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(CALL_SECONDS),
-          help = with_default("Stop a call after so many seconds", &default_limits()[0]))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(Limit::CallTime.range()),
+          help = with_default("Stop a call after so many seconds", Limit::CallTime))]
     pub call_timeout: Option<u64>,
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(MEMORY_MIB),
-          help = with_default("Memory of one instance, in MiB", &default_limits()[1]))]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(Limit::Memory.range()),
+          help = with_default("Memory of one instance, in MiB", Limit::Memory))]
     pub memory: Option<u64>,
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(CONCURRENCY),
-          help = with_default("Calls of one connector that run at once", &default_limits()[2]))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(Limit::Concurrency.range()),
+          help = with_default("Calls of one connector that run at once", Limit::Concurrency))]
     pub concurrency: Option<u64>,
 }
 
@@ -349,15 +349,9 @@ impl LogLevel {
     }
 }
 
-/// Seconds of a call, MiB of an instance, and calls at once, where nothing is said of them.
-fn default_limits() -> [usize; 3] {
-    let Limits { memory, call_time, concurrency } = Limits::default();
-    [usize::try_from(call_time.as_secs()).unwrap_or(usize::MAX), memory >> 20, concurrency]
-}
-
 /// The text of a flag whose value may come from connector.toml, too.
-fn with_default(text: &str, default: &usize) -> String {
-    format!("{text} [default: {default}]")
+fn with_default(text: &str, limit: Limit) -> String {
+    format!("{text} [default: {}]", Limits::default().get(limit))
 }
 
 impl Rules {
@@ -401,6 +395,7 @@ impl Connector {
     fn settings_of(&self, choice: Choice) -> anyhow::Result<ConnectorSettings> {
         let Choice { component, file } = choice;
         let (policy, limits) = (self.rules.policy(file.as_ref())?, self.limits(file.as_ref()));
+        let isolation = file.as_ref().map(|file| file.isolation).unwrap_or_default();
         let revealed = self.rules.revealed(file.as_ref());
         let fields = Fields { values: self.config.clone(), revealed, ..Fields::default() };
         let without_file = ConnectorSettings {
@@ -409,7 +404,8 @@ impl Connector {
             id: None,
             policy,
             fields,
-            limits,
+            limits: Arc::new(limits),
+            isolation,
             credentials: BTreeMap::new(),
             network: None,
             accepted: None,
@@ -431,32 +427,21 @@ impl Connector {
     }
 
     fn limits(&self, file: Option<&File>) -> Limits {
-        let of_file = limits_of(file);
-        Limits {
-            memory: self.memory.map_or(of_file.memory, bytes),
-            call_time: self.call_timeout.map_or(of_file.call_time, Duration::from_secs),
-            concurrency: self.concurrency.map_or(of_file.concurrency, size),
-        }
+        let flags = [
+            (Limit::Memory, self.memory),
+            (Limit::CallTime, self.call_timeout),
+            (Limit::Concurrency, self.concurrency),
+        ];
+        flags.into_iter().fold(limits_of(file), |limits, (limit, value)| match value {
+            Some(value) => limits.with(limit, value),
+            None => limits,
+        })
     }
 }
 
 /// The limits that a settings file sets.
 pub(super) fn limits_of(file: Option<&File>) -> Limits {
-    let default = Limits::default();
-    let Some(File { limits, .. }) = file else { return default };
-    Limits {
-        memory: limits.memory_mib.map_or(default.memory, bytes),
-        call_time: limits.call_time().unwrap_or(default.call_time),
-        concurrency: limits.concurrency.map_or(default.concurrency, size),
-    }
-}
-
-fn bytes(mebibytes: u64) -> usize {
-    size(mebibytes) << 20
-}
-
-fn size(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+    file.map(|file| file.limits.clone()).unwrap_or_default()
 }
 
 /// The arguments of a call.
@@ -554,8 +539,8 @@ mod tests {
             ["--bind", "A=https://b.example"],
         ];
         let ConnectorSettings { policy, fields, limits, .. } = settings(FILE, &flags.concat());
-        assert_eq!((limits.memory >> 20, limits.concurrency), (20, 3));
-        assert_eq!(limits.call_time, Duration::from_secs(5));
+        let read = [Limit::Memory, Limit::Concurrency, Limit::CallTime];
+        assert_eq!(read.map(|limit| limits.get(limit)), [20, 3, 5]);
         assert_eq!(fields.revealed, ["A", "B"]);
         assert_eq!(policy.mode(), Mode::Report);
         let grants: Vec<_> = policy.lines().collect();
@@ -569,8 +554,7 @@ mod tests {
     fn what_nobody_says_is_the_default() {
         let ConnectorSettings { policy, limits, .. } = settings("", &[]);
         let default = Limits::default();
-        assert_eq!((limits.memory, limits.concurrency), (default.memory, default.concurrency));
-        assert_eq!(limits.call_time, default.call_time);
+        assert_eq!(*limits, default);
         assert_eq!(policy.mode(), Mode::Enforce);
         assert_eq!(settings("", &["--report"]).policy.mode(), Mode::Report);
     }

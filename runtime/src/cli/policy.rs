@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -118,8 +119,8 @@ impl Version {
 }
 
 async fn load(choice: &Choice, environment: &Environment) -> anyhow::Result<Loaded> {
-    let memory = limits_of(choice.file.as_ref()).memory;
-    Loaded::from_file(&choice.component, &Engine::new()?, cache(environment), memory).await
+    let limits = Arc::new(limits_of(choice.file.as_ref()));
+    Loaded::from_file(&choice.component, &Engine::new()?, cache(environment), &limits).await
 }
 
 async fn accept(args: &args::Accept, environment: &Environment) -> anyhow::Result<ExitCode> {

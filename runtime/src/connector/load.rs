@@ -4,17 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use tokio::time::Instant;
 use wasmtime::component::Component;
 
 use super::bindings::ConnectorPre;
 use super::cache::{Cache, Name};
-use super::config::Configuration;
+use super::describe;
 use super::engine::Engine;
 use super::host::journal::Journal;
-use super::instance::Instance;
-use super::sandbox::{self, Limits, State};
+use super::instance::{Instance, Parts};
+use super::sandbox::{self, State};
 use super::schema::Arguments;
-use super::{describe, limits};
+use crate::envelope::{Limit, Limits};
 use crate::events::Events;
 use crate::manifest::Manifest;
 
@@ -42,9 +43,9 @@ impl Loaded {
         path: &Path,
         engine: &Engine,
         cache: Option<Arc<Cache>>,
-        memory: usize,
+        limits: &Arc<Limits>,
     ) -> anyhow::Result<Self> {
-        Self::load(path, engine, cache, memory)
+        Self::load(path, engine, cache, limits)
             .await
             .with_context(|| format!("cannot load {}", path.display()))
     }
@@ -53,9 +54,9 @@ impl Loaded {
         path: &Path,
         engine: &Engine,
         cache: Option<Arc<Cache>>,
-        memory: usize,
+        limits: &Arc<Limits>,
     ) -> anyhow::Result<Self> {
-        let bytes = read(path)?;
+        let bytes = read(path, limits)?;
         let size = bytes.len();
         let compiling = engine.clone();
         let (component, digest) =
@@ -64,7 +65,7 @@ impl Loaded {
                 .context("the compiler crashed")??;
         let imports = imports(&component, engine);
         let pre = link(&component, engine)?;
-        let manifest = describe(&pre, engine, memory).await?;
+        let manifest = describe(&pre, engine, limits).await?;
         let schemas = schemas(&manifest)?;
         Ok(Self {
             manifest: Arc::new(manifest),
@@ -78,14 +79,9 @@ impl Loaded {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
     let size = std::fs::metadata(path)?.len();
-    ensure!(
-        size <= limits::COMPONENT_BYTES,
-        "it has {} MiB, more than the limit of {} MiB",
-        size >> 20,
-        limits::COMPONENT_BYTES >> 20
-    );
+    ensure!(size <= limits.bytes(Limit::Component) as u64, limits.breach(Limit::Component));
     let bytes = std::fs::read(path)?;
     check_kind(&bytes)?;
     Ok(bytes)
@@ -175,11 +171,21 @@ fn link(component: &Component, engine: &Engine) -> anyhow::Result<ConnectorPre<S
 async fn describe(
     pre: &ConnectorPre<State>,
     engine: &Engine,
-    memory: usize,
+    limits: &Arc<Limits>,
 ) -> anyhow::Result<Manifest> {
-    let journal = Arc::new(Journal::new("describe".into(), Events::default(), Arc::default()));
-    let store = sandbox::store(engine, None, Arc::new(Configuration::default()), journal, memory);
-    let mut instance = Instance::new(pre, store, engine, 0).await.context("it does not start")?;
+    let journal =
+        Journal::new("describe".into(), Events::default(), Arc::default(), limits.clone());
+    let parts = Parts {
+        connector: "describe".into(),
+        services: None,
+        configuration: Arc::default(),
+        generation: 0,
+        journal: Arc::new(journal),
+        limits: limits.clone(),
+    };
+    let late = Instant::now() + limits.time(Limit::QueueTime);
+    let mut instance =
+        Instance::new(pre, engine, parts, late).await.context("it does not start")?;
     let said = instance.describe().await.context("it does not describe itself")?;
     describe::manifest(said).context("what it says of itself is not right")
 }
@@ -191,33 +197,4 @@ fn schemas(manifest: &Manifest) -> anyhow::Result<std::collections::BTreeMap<Str
         Ok((action.name.clone(), arguments))
     };
     manifest.actions.iter().map(schema).collect()
-}
-
-impl Loaded {
-    /// The limits that hold for it, by name, for people.
-    pub fn limits(chosen: &Limits) -> Vec<(&'static str, String)> {
-        let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
-        let time = |time: std::time::Duration| format!("{} s", time.as_secs());
-        vec![
-            ("time of a call (--call-timeout)", time(chosen.call_time)),
-            ("time of start, stop, each check", time(limits::LIFECYCLE_TIME)),
-            ("time of describe", time(limits::DESCRIBE_TIME)),
-            ("memory of an instance (--memory)", mib(chosen.memory)),
-            ("table elements of an instance", limits::TABLE_ELEMENTS.to_string()),
-            ("handles of an instance", limits::HANDLES.to_string()),
-            ("calls of an instance", limits::CALLS_PER_INSTANCE.to_string()),
-            ("calls at once (--concurrency)", chosen.concurrency.to_string()),
-            ("calls waiting", limits::WAITING.to_string()),
-            ("arguments, and result", mib(limits::JSON_BYTES)),
-            ("nesting of a result", limits::JSON_DEPTH.to_string()),
-            ("log lines of a call", limits::LOG_LINES.to_string()),
-            ("bytes of a log line", limits::LOG_LINE.to_string()),
-            ("random bytes at once", limits::RANDOM_BYTES.to_string()),
-            ("bytes of one host call", limits::HOST_CALL_BYTES.to_string()),
-            ("requests and timers started", limits::STARTED.to_string()),
-            ("request body", mib(crate::broker::REQUEST_BODY)),
-            ("answer body", mib(crate::broker::ANSWER_BODY)),
-            ("bodies held at once", mib(crate::broker::HELD)),
-        ]
-    }
 }

@@ -15,9 +15,12 @@ mod instance;
 mod json;
 pub mod limits;
 mod load;
+mod meter;
 mod pool;
+mod queue;
 mod sandbox;
 mod schema;
+mod trap;
 
 use std::sync::Arc;
 
@@ -31,10 +34,12 @@ pub use self::error::{CallError, Failure};
 pub use self::host::workspace::{Answer, Blob, NewBlob, Workspace};
 pub use self::instance::Context;
 pub use self::load::Loaded;
-pub use self::sandbox::{Limits, Services};
+pub use self::pool::Isolation;
+pub use self::sandbox::Services;
 
 use self::instance::Job;
 use self::pool::Pool;
+use crate::envelope::Limits;
 use crate::events::Events;
 use crate::manifest::Manifest;
 
@@ -54,7 +59,9 @@ pub struct Settings {
     /// The configuration that it begins with.
     pub configuration: Configuration,
     /// What it may use up.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// Whether calls share instances.
+    pub isolation: Isolation,
     /// Where its log lines are told.
     pub events: Events,
 }
@@ -100,27 +107,24 @@ impl Connector {
         context: &Context,
     ) -> Result<Box<RawValue>, CallError> {
         let job = self.job(target, arguments)?;
-        let text = self.pool.perform(&job, context).await?;
-        json::result(text).map_err(CallError::BadResult)
+        let text = self.pool.perform(job, context).await?;
+        json::result(text, self.pool.limits()).map_err(CallError::BadResult)
     }
 
-    fn job(&self, target: &Target, arguments: &RawValue) -> Result<Job, CallError> {
-        let text = arguments.get().to_owned();
-        if text.len() > limits::JSON_BYTES {
-            let (size, limit) = (text.len() >> 20, limits::JSON_BYTES >> 20);
-            let message = format!("arguments of {size} MiB, more than the limit of {limit} MiB");
-            return Err(CallError::InvalidArguments(message));
-        }
+    fn job<'a>(&self, target: &'a Target, arguments: &'a RawValue) -> Result<Job<'a>, CallError> {
+        let schemas = &self.schemas;
+        let (checked, arguments) = (arguments, arguments.get());
+        json::check_size(arguments.len(), self.pool.limits())?;
         Ok(match target {
             Target::Action(name) => {
-                let schema = self.schemas.get(name);
-                let checked = schema.map_or(Ok(()), |schema| schema.check(name, arguments));
+                let schema = schemas.get(name);
+                let checked = schema.map_or(Ok(()), |schema| schema.check(name, checked));
                 checked.map_err(CallError::InvalidArguments)?;
-                Job::Action { name: name.clone(), arguments: text }
+                Job::Action { name, arguments }
             }
-            Target::Fallback(name) => Job::Fallback { name: name.clone(), arguments: text },
-            Target::Autocomplete => Job::Autocomplete { arguments: text },
-            Target::Endpoint => Job::Endpoint { arguments: text },
+            Target::Fallback(name) => Job::Fallback { name, arguments },
+            Target::Autocomplete => Job::Autocomplete { arguments },
+            Target::Endpoint => Job::Endpoint { arguments },
         })
     }
 
@@ -141,8 +145,8 @@ impl Connector {
     pub async fn problems(&self) -> Vec<String> {
         let configuration = self.configuration();
         let (fields, mut problems) = (configuration.to_json(), configuration.problems());
-        for job in [Job::HealthCheck, Job::ConfigCheck { fields }] {
-            let outcome = self.pool.perform_aside(&job, &Context::default()).await;
+        for job in [Job::HealthCheck, Job::ConfigCheck { fields: &fields }] {
+            let outcome = self.pool.perform_aside(job, &Context::default()).await;
             let Err(error) = outcome else { continue };
             problems.push(error.to_string());
             // Where there is no instance, the next job would only say the same again.

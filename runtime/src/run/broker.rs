@@ -46,6 +46,7 @@ impl ConnectorSettings {
         Ok(Broker::new(Setup {
             component,
             policy: self.policy.clone(),
+            limits: self.limits.clone(),
             store: store(&credentials, environment)?,
             credentials,
             network: self.network(environment)?,
