@@ -1,7 +1,7 @@
 //! Guests that say too much, or what nobody can read.
 
 use aloma_tests::neighbours::Neighbours;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test]
 async fn endless_log() {
@@ -37,7 +37,7 @@ async fn large_log_line() {
         .may_take(LARGE_LINE_MIB)
         .start()
         .await;
-    assert_eq!(both.ends("misbehave", json!({})).await, Value::Null);
+    assert_eq!(both.ends("misbehave", json!({})).await, json!({}));
     both.local.process.line_with("bytes cut)").await;
 }
 

@@ -1,24 +1,14 @@
-;; Takes all the memory there is, in many memories that are small each.
+;; Takes all the memory there is, in several memories that are small each.
 
 (memory $a 1)
 (memory $b 1)
 (memory $c 1)
-(memory $d 1)
-(memory $e 1)
-(memory $f 1)
-(memory $g 1)
-(memory $h 1)
 
-;; 64 pages are 4 MiB each.
+;; 128 pages are 8 MiB each.
 (func $misbehave (result i32)
-  (call $grown (memory.grow $a (i32.const 64)))
-  (call $grown (memory.grow $b (i32.const 64)))
-  (call $grown (memory.grow $c (i32.const 64)))
-  (call $grown (memory.grow $d (i32.const 64)))
-  (call $grown (memory.grow $e (i32.const 64)))
-  (call $grown (memory.grow $f (i32.const 64)))
-  (call $grown (memory.grow $g (i32.const 64)))
-  (call $grown (memory.grow $h (i32.const 64)))
+  (call $grown (memory.grow $a (i32.const 128)))
+  (call $grown (memory.grow $b (i32.const 128)))
+  (call $grown (memory.grow $c (i32.const 128)))
   (call $null))
 
 ;; As an allocator does that is out of memory.
