@@ -1,7 +1,7 @@
 //! Guests that are a burden to the broker.
 
 use aloma_tests::neighbours::Neighbours;
-use aloma_tests::{Answer, FakeApi, RawApi, StreamApi};
+use aloma_tests::{Answer, FakeApi, Gate, RawApi, StreamApi};
 use async_compression::tokio::write::GzipEncoder;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -61,7 +61,7 @@ async fn gzip_bomb() {
         .await;
     let place = json!({"url": api.url("/bomb")});
     both.fails("misbehave", place.clone(), &["32 MiB", "answer-mib"]).await;
-    both.fails("misbehaveInPieces", place.clone(), &["HttpResponseBodySize"]).await;
+    both.fails("misbehaveInPieces", place.clone(), &["body size exceeds"]).await;
     both.record_says("64 MiB after decompression, the limit; raise it with decoded-mib").await;
 }
 
@@ -118,16 +118,24 @@ async fn endless_requests() {
 
 #[tokio::test]
 async fn forgotten_request() {
-    let silent = RawApi::silent().await;
+    let (silent, api, gate) = (RawApi::silent().await, FakeApi::start(), Gate::default());
+    api.answers("GET", "/last", [Answer::new(200, "").after(&gate)]);
     let both = Neighbours::of("forgotten-request")
         .limit("started", 100)
         .limit("handles", 1000)
         .allow_private(&silent.origin())
+        .allow_private(&api.origin())
         .start()
         .await;
     let place = json!({"url": format!("{}/", silent.origin())});
-    assert_eq!(both.ends("misbehave", place.clone()).await, json!({}));
+    let places = json!({"url": place["url"], "last": api.url("/last")});
+    let asking = async {
+        silent.asked(both.local.process.log()).await;
+        gate.open();
+    };
+    let (status, ()) = tokio::join!(both.ends("misbehave", places), asking);
+    assert_eq!(status, json!({"misbehave": 200}));
     silent.hang_up(both.local.process.log()).await;
     both.fails("misbehaveWithoutEnd", place.clone(), &["100 requests and timers", "started"]).await;
-    both.fails("misbehaveByWasi", place.clone(), &["1000 handles", "handles in [limits]"]).await;
+    both.fails("misbehaveByWasi", place, &["1000 handles", "handles in [limits]"]).await;
 }

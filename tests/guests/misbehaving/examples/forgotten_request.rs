@@ -4,11 +4,21 @@ use std::task::{Context, Waker};
 
 use aloma_connector::{Result, connector, http};
 use misbehaving::{Place, WELL, outgoing};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{Fields, Method};
 
 /// Requests, none of which any limit forbids.
 const FEW: usize = 10;
+
+/// Where to ask.
+#[derive(Deserialize, JsonSchema)]
+pub struct Places {
+    url: String,
+    /// Where to ask once more before the call ends.
+    last: String,
+}
 
 /// The controller.
 #[derive(Default)]
@@ -22,12 +32,12 @@ impl ForgottenRequest {
         Ok(WELL)
     }
 
-    /// starts a few and ends
-    pub async fn misbehave(&self, place: Place) -> Result<()> {
+    /// starts a few, makes one to another place and ends
+    pub async fn misbehave(&self, places: Places) -> Result<u16> {
         for _ in 0..FEW {
-            start_and_forget(&place);
+            start_and_forget(&Place { url: places.url.clone() });
         }
-        Ok(())
+        Ok(http::get(&places.last).send().await?.status())
     }
 
     /// starts them without end
