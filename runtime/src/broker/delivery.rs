@@ -42,7 +42,7 @@ pub(super) struct Door {
     limits: Arc<Limits>,
     budget: Budget,
     pools: Pools,
-    traffic: Share,
+    traffic: Arc<Share>,
 }
 
 impl Door {
@@ -50,7 +50,7 @@ impl Door {
         teller: Teller,
         policy: Arc<Policy>,
         pools: Pools,
-        traffic: Share,
+        traffic: Arc<Share>,
         limits: Arc<Limits>,
     ) -> Self {
         let (teller, budget) = (Arc::new(teller), Budget::new(&limits));
@@ -68,6 +68,11 @@ impl Door {
 
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The connector's part in the traffic.
+    pub fn traffic(&self) -> &Arc<Share> {
+        &self.traffic
     }
 
     /// How many connections there are.

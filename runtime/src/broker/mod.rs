@@ -49,6 +49,7 @@ use pool::Pools;
 use record::{BodyTally, Tally, Teller};
 use redirect::Next;
 use request::Parsed;
+use traffic::Share;
 
 pub use allowance::Allowance;
 pub use answer::Streamed;
@@ -101,7 +102,35 @@ impl Broker {
         Self::with_resolver(setup, Arc::new(SystemResolver))
     }
 
+    /// A broker that takes the place of another one of the same connector. It goes on with its part
+    /// in the traffic: what servers asked for and which of them are left alone stays. With
+    /// `with_grant` it goes on with the grant made through the workspace as well, which both then
+    /// hold as one, so that no refresh token is used twice.
+    pub fn after(setup: Setup, former: &Self, with_grant: bool) -> Self {
+        let at_once = |limits: &Limits| limits.get(Limit::InFlight);
+        let share = match at_once(former.door.limits()) == at_once(&setup.limits) {
+            true => former.door.traffic().clone(),
+            false => Arc::new(Self::share(&setup)),
+        };
+        let grant = with_grant.then_some(&former.credentials);
+        Self::make(setup, Arc::new(SystemResolver), share, grant)
+    }
+
     fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
+        let share = Self::share(&setup);
+        Self::make(setup, resolver, Arc::new(share), None)
+    }
+
+    fn share(setup: &Setup) -> Share {
+        setup.traffic.share(setup.component.connector.clone(), setup.limits.clone())
+    }
+
+    fn make(
+        setup: Setup,
+        resolver: Arc<dyn Resolve>,
+        share: Arc<Share>,
+        former: Option<&Credentials>,
+    ) -> Self {
         let Setup {
             component,
             policy,
@@ -110,17 +139,20 @@ impl Broker {
             store,
             network,
             identities,
-            traffic,
             events,
+            ..
         } = setup;
         let connector = component.connector.clone();
-        let share = traffic.share(connector.clone(), limits.clone());
         let teller = Teller::new(component, events);
         let policy = Arc::new(policy);
         let pools = Pools::new(policy.clone(), resolver, Arc::new(network), identities);
         let door = Arc::new(Door::new(teller, policy, pools, share, limits));
         let tools = Tools { sender: door.clone(), store, clock: Arc::new(SystemTime::now) };
-        Self { credentials: Credentials::new(connector, credentials, tools), door }
+        let credentials = match former {
+            None => Credentials::new(connector, credentials, tools),
+            Some(former) => former.with_same_grant(connector, credentials, tools),
+        };
+        Self { credentials, door }
     }
 
     /// What a new call may use up.

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use crate::broker::{Mode, Policy, PolicyError};
 use crate::envelope::{Limit, Limits};
-use crate::run::{ConnectorSettings, Fields};
-use crate::settings::Assignment;
+use crate::run::{ConnectorSettings, Fields, Origin};
 use crate::settings::choice::{self, Choice, choose};
 use crate::settings::file::File;
+use crate::settings::{Assignment, WorkspaceSettings};
 
 /// Run ALOMA connectors that nobody has to trust.
 ///
@@ -30,13 +30,17 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Run(Run),
+    Serve(Serve),
     Call(Call),
     Inspect(Inspect),
     #[command(subcommand)]
     Policy(PolicyCommand),
     Keys(Keys),
+    Cache(Cache),
     Workspace(Workspace),
     New(New),
+    #[command(hide = true)]
+    CompileWorker(CompileWorker),
 }
 
 /// Join connectors to their workspace and run them
@@ -49,6 +53,10 @@ pub(super) enum Command {
 /// alone has the settings of ./connector.toml, where there is one and no second FILE is named.
 ///
 /// Ctrl-C or SIGTERM ends it: calls under way get some time to finish, and every one is answered.
+/// SIGHUP makes it read the files again, and --watch does that by itself: a new version takes over
+/// without dropping the link, its configuration or its tokens, and calls under way finish on the old
+/// one. A new version that does not load, asks for more than was accepted or has a wrong setting is
+/// not taken; the log says why.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -57,6 +65,7 @@ Examples:
   aloma-wasm run users.wasm --allow-private http://127.0.0.1:8080 \\
     --config BASE_URL=http://127.0.0.1:8080
   aloma-wasm run users/connector.toml orders/connector.toml
+  aloma-wasm run users/connector.toml --watch
   REGISTRATION_TOKEN=… aloma-wasm run users.wasm --env-file production.env
 
 Flags win over connector.toml, which wins over the environment; grants of all of them count.
@@ -72,11 +81,70 @@ pub(super) struct Run {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub connector: Connector,
-    /// Seconds that calls under way may take to finish when the process is asked to stop. With what
-    /// comes after, the default stays within the 30 seconds that orchestrators give
+    /// Let new versions take over as soon as their files are there
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub end: End,
+    #[command(flatten)]
+    pub local: Local,
+}
+
+/// How a process with connectors ends.
+#[derive(Debug, Args)]
+pub(super) struct End {
+    /// Seconds that calls under way may take to finish when the process is asked to stop, and on a
+    /// version that was replaced. With what comes after, the default stays within the 30 seconds that
+    /// orchestrators give
     #[arg(long, value_name = "SECONDS", default_value_t = 20,
           value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub shutdown_timeout: u64,
+}
+
+/// Run every connector of a folder, and follow the folder as it changes
+///
+/// A connector is a settings file: NAME.toml in the folder, where it names a `component`, or
+/// NAME/connector.toml. Hidden names are left out. One that comes is started, one that goes is
+/// stopped, and one that changes, with its component or with a file that it takes a value from, is
+/// replaced: link, configuration and tokens stay, and calls under way finish on the old version. A
+/// new version that does not load, asks for more than was accepted or has a wrong setting is not
+/// taken; the log says why.
+///
+/// What happens to one connector happens to no other: one that does not load, whose settings are wrong
+/// or whose id is taken is told in the log and tried again, more and more rarely, and at once when its
+/// files change. An empty folder is fine. A FILE is a component or settings file as for `run`.
+///
+/// Each connector has a registration token of its own: `token` in [workspace] of its settings file.
+/// REGISTRATION_TOKEN of the environment is only for a single one. Without any, it joins the embedded
+/// workspace.
+///
+/// Ctrl-C or SIGTERM ends it as it ends `run`; SIGHUP makes it read everything again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm serve /etc/aloma/connectors
+  aloma-wasm serve connectors --env-file production.env --record requests.jsonl
+  aloma-wasm serve users.toml orders/connector.toml
+  kill -HUP $(pidof aloma-wasm)
+
+Environment (also read from .env, once): what `run` reads. PRIVATE_KEY and PUBLIC_KEY are for all
+connectors that have no keys of their own in [workspace].")]
+pub(super) struct Serve {
+    /// Folders with settings files; or files, as for `run`
+    #[arg(value_name = "DIR|FILE", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Add a record of every request to this file, a JSON object a line, never with a body, query,
+    /// header or secret
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Read settings from this file instead of .env; the environment goes before it
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// How much to log [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+    #[command(flatten)]
+    pub end: End,
     #[command(flatten)]
     pub local: Local,
 }
@@ -223,6 +291,53 @@ pub(super) struct Keys {
     pub stdout: bool,
 }
 
+/// Show the cache of compiled code, or clear it
+///
+/// A component is compiled when it is first loaded; later starts take its code from the cache. Each
+/// line has the beginning of a component's SHA-256, the size of its code and when it was last used. What
+/// was not used the longest goes by itself when there is too much.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm cache
+  aloma-wasm cache clear
+  aloma-wasm cache clear --old
+
+The cache is in aloma-wasm/compiled in XDG_CACHE_HOME, which is ~/.cache where it is not set.")]
+pub(super) struct Cache {
+    #[command(subcommand)]
+    pub command: Option<CacheCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    Clear(Clear),
+}
+
+/// Remove what is in the cache
+///
+/// The next start compiles again. Connectors that run go on.
+#[derive(Debug, Args)]
+pub(super) struct Clear {
+    /// Remove only what other versions of this program compiled
+    #[arg(long)]
+    pub old: bool,
+}
+
+/// Compile the component on standard input. This program starts it for itself
+#[derive(Debug, Args)]
+pub(super) struct CompileWorker {
+    /// MiB of memory that it may take
+    #[arg(value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MOST_MIB))]
+    pub memory: u64,
+    /// Seconds of CPU time that it may take
+    #[arg(value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub cpu: u64,
+}
+
+/// MiB whose number of bytes is a number with room to spare.
+const MOST_MIB: u64 = 1 << 32;
+
 /// Run the embedded workspace alone
 ///
 /// Any connector can join it, also one made with the Node SDK. The settings that it needs for that
@@ -255,7 +370,7 @@ pub(super) struct New {
 }
 
 /// What a connector may do, and where that is written.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Rules {
     /// Let it reach this origin: https://api.example.com, https://*.example.com for what is below it,
     /// https://* for all; never a private address
@@ -283,7 +398,7 @@ pub(super) struct Rules {
 }
 
 /// What can be said of each connector.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Connector {
     #[command(flatten)]
     pub rules: Rules,
@@ -387,6 +502,26 @@ impl Rules {
 }
 
 impl Connector {
+    /// The connectors that the files name, each to be read again when it has changed.
+    ///
+    /// # Errors
+    /// When it is not clear which settings belong to which of them, or they cannot be read.
+    pub(super) fn origins(self, files: &[PathBuf]) -> anyhow::Result<Vec<Origin>> {
+        self.rules.choose(files)?;
+        // The settings of the working directory are for one connector.
+        let no_settings = self.rules.no_settings || files.len() > 1;
+        let rules = Rules { no_settings, ..self.rules };
+        let connector = Arc::new(Self { rules, ..self });
+        Ok(files.iter().map(|file| connector.origin(file)).collect())
+    }
+
+    /// The connector that one file names.
+    pub(super) fn origin(self: &Arc<Self>, file: &Path) -> Origin {
+        let (connector, path) = (self.clone(), file.to_owned());
+        let read = move || Ok(connector.settings(std::slice::from_ref(&path))?.remove(0));
+        Origin { path: file.to_owned(), read: Arc::new(read) }
+    }
+
     /// The connectors that the files name, with all that is said of them.
     pub(super) fn settings(&self, files: &[PathBuf]) -> anyhow::Result<Vec<ConnectorSettings>> {
         self.rules.choose(files)?.into_iter().map(|choice| self.settings_of(choice)).collect()
@@ -408,7 +543,9 @@ impl Connector {
             isolation,
             credentials: BTreeMap::new(),
             network: None,
+            workspace: WorkspaceSettings::default(),
             accepted: None,
+            named: Vec::new(),
         };
         let Some(file) = file else { return Ok(without_file) };
         Ok(ConnectorSettings {
@@ -421,7 +558,9 @@ impl Connector {
             id: file.id,
             credentials: file.credentials,
             network: file.network,
+            workspace: file.workspace,
             accepted: file.accepted,
+            named: file.named,
             ..without_file
         })
     }

@@ -9,20 +9,20 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use super::trace::{self, Called, Trace};
-use crate::connector::{self, Connector, Context, Engine, Services};
+use crate::connector::{self, Connector, Context, Services};
 use crate::dispatch::target;
 use crate::envelope::{Limit, Limits};
 use crate::events::Component;
 use crate::oauth::Authorization;
 use crate::recording::Recording;
-use crate::run::{Shared, cache, tell_mode};
+use crate::run::{Shared, loader, tell_mode};
 use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
 
 pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::Result<()> {
     let settings = args.connector.settings(std::slice::from_ref(&args.file))?.remove(0);
     let arguments = arguments(args.arguments, &settings.limits)?;
-    let loaded = settings.load(&Engine::new()?, cache(&environment)).await?;
+    let loaded = settings.load(&loader(&environment)?).await?;
     let manifest = loaded.manifest.clone();
     let id = settings.id(&manifest, &environment);
     settings::check_assignments(&settings.fields.values, &[(&id, &manifest)])?;

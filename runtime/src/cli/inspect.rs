@@ -2,17 +2,16 @@
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::args::{self, limits_of};
 use crate::broker::{Mode, Policy, Standing};
-use crate::connector::{Engine, Loaded};
+use crate::connector::Loaded;
 use crate::envelope::{Limit, Limits};
 use crate::manifest::{Action, Ask, Credential, CredentialKind, Hints, Manifest};
 use crate::printable::printable;
-use crate::run::cache;
+use crate::run::loader;
 use crate::settings::Environment;
 use crate::settings::choice::Choice;
 use crate::settings::file::File;
@@ -26,14 +25,13 @@ struct Inspected {
     revealed: Vec<String>,
     /// The declared credentials that the settings file has in their place.
     replaced: Vec<String>,
-    limits: Arc<Limits>,
+    limits: Limits,
 }
 
 pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> anyhow::Result<()> {
     let Choice { component, file } = args.rules.choose(std::slice::from_ref(&args.file))?.remove(0);
-    let limits = Arc::new(limits_of(file.as_ref()));
-    let loaded =
-        Loaded::from_file(&component, &Engine::new()?, cache(&environment), &limits).await?;
+    let limits = limits_of(file.as_ref());
+    let loaded = loader(&environment)?.load(&component, &limits).await?;
     let manifest = &loaded.manifest;
     let own = manifest.id.as_ref().unwrap_or(&manifest.name);
     let set = file.as_ref().and_then(|file| file.id.as_deref()).or(environment.get("CONNECTOR_ID"));

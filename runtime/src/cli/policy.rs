@@ -6,16 +6,15 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::args::{self, PolicyCommand, limits_of};
-use crate::connector::{Engine, Loaded};
+use crate::connector::Loaded;
 use crate::printable::printable;
-use crate::run::cache;
+use crate::run::loader;
 use crate::settings::Environment;
 use crate::settings::accepted::{Accepted, Asks};
 use crate::settings::choice::{Choice, From, choose, is_settings};
@@ -119,8 +118,8 @@ impl Version {
 }
 
 async fn load(choice: &Choice, environment: &Environment) -> anyhow::Result<Loaded> {
-    let limits = Arc::new(limits_of(choice.file.as_ref()));
-    Loaded::from_file(&choice.component, &Engine::new()?, cache(environment), &limits).await
+    let limits = limits_of(choice.file.as_ref());
+    loader(environment)?.load(&choice.component, &limits).await
 }
 
 async fn accept(args: &args::Accept, environment: &Environment) -> anyhow::Result<ExitCode> {

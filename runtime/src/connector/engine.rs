@@ -54,6 +54,11 @@ impl Engine {
         Ok(Self { engine, running, rooms: Arc::new(Rooms::new()) })
     }
 
+    /// An engine that compiles for the others and runs nothing.
+    pub(super) fn compiling() -> anyhow::Result<wasmtime::Engine> {
+        Ok(wasmtime::Engine::new(&compiling())?)
+    }
+
     /// Wasmtime's engine.
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.engine
@@ -114,7 +119,7 @@ fn wasmtime_engine() -> wasmtime::Result<wasmtime::Engine> {
 }
 
 /// What decides on compiled code. Whoever compiles for this process does it with this.
-pub(super) fn compiling() -> Config {
+fn compiling() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -206,7 +211,7 @@ mod tests {
             engine.precompile_compatibility_hash().hash(&mut hasher);
             hasher.finish()
         };
-        let compiler = wasmtime::Engine::new(&compiling()).expect("an engine");
+        let compiler = Engine::compiling().expect("an engine");
         let runner = Engine::new().expect("an engine");
         assert_eq!(hash(&compiler), hash(runner.wasmtime()));
     }

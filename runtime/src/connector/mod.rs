@@ -4,7 +4,7 @@
 //! [`Connector`], which keeps a pool of instances and answers calls.
 
 mod bindings;
-pub mod cache;
+pub mod code;
 pub mod config;
 mod declared;
 mod describe;
@@ -13,6 +13,7 @@ mod error;
 pub mod host;
 mod instance;
 mod json;
+mod known;
 pub mod limits;
 mod load;
 mod meter;
@@ -26,14 +27,15 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-pub use self::cache::Cache;
+pub use self::code::cache::Cache;
+pub use self::code::compiler::Compiler;
 pub use self::config::{Configuration, Values, secret_fields};
 pub use self::declared::declared_credential;
 pub use self::engine::Engine;
 pub use self::error::{CallError, Failure};
 pub use self::host::workspace::{Answer, Blob, NewBlob, Workspace};
 pub use self::instance::Context;
-pub use self::load::Loaded;
+pub use self::load::{Loaded, Loader};
 pub use self::pool::Isolation;
 pub use self::sandbox::Services;
 
@@ -46,7 +48,7 @@ use crate::manifest::Manifest;
 /// A running connector. Calls run at once, each in an instance of its own.
 pub struct Connector {
     manifest: Arc<Manifest>,
-    schemas: std::collections::BTreeMap<String, schema::Arguments>,
+    schemas: Arc<load::Schemas>,
     pool: Pool,
 }
 
@@ -155,6 +157,12 @@ impl Connector {
             }
         }
         problems
+    }
+
+    /// The same as [`Self::shut_down`] for a connector of which another version goes on: its instances
+    /// are told so.
+    pub async fn retire(&self) {
+        self.pool.stop_all(self.pool.close(), false).await;
     }
 
     /// Refuses later calls and stops every instance that no call holds. Those of calls under way go

@@ -33,7 +33,7 @@ pub enum Isolation {
 
 pub(super) struct Pool {
     engine: Engine,
-    pre: ConnectorPre<State>,
+    pre: Arc<ConnectorPre<State>>,
     id: Arc<str>,
     services: Services,
     limits: Arc<Limits>,
@@ -61,7 +61,7 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(engine: Engine, pre: ConnectorPre<State>, settings: Settings) -> Self {
+    pub(super) fn new(engine: Engine, pre: Arc<ConnectorPre<State>>, settings: Settings) -> Self {
         let Settings { id, services, configuration, limits, isolation, events } = settings;
         let configuration = Arc::new(configuration);
         Self {

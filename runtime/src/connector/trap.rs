@@ -5,7 +5,7 @@ use wasmtime::component::ResourceTableError;
 
 use super::error::CallError;
 use super::sandbox::State;
-use crate::envelope::{Breach, Limit};
+use crate::envelope::{Breach, Limit, Limits};
 
 /// What wasmtime says where it has no type for it. A test for each is in `tests/`, so that another
 /// wording is noticed.
@@ -15,6 +15,9 @@ const SAYINGS: &[(&str, Limit)] = &[
     ("resource limit exceeded: table count", Limit::Tables),
     ("fuel allocated for hostcalls has been exhausted", Limit::HostCall),
     ("store handle limit exceeded", Limit::Handles),
+    ("core module instances, which exceeds", Limit::CoreInstances),
+    ("linear memories, which exceeds", Limit::Memories),
+    ("tables, which exceeds", Limit::Tables),
     ("requested len", Limit::Random),
     ("total size of fields exceeds limit", Limit::Fields),
 ];
@@ -40,11 +43,15 @@ fn breach(error: &wasmtime::Error, state: &State) -> Option<Breach> {
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
         return Some(state.limits.breach(Limit::Handles));
     }
-    let said = error.root_cause().to_string();
-    let saying = SAYINGS.iter().find(|(saying, _)| said.contains(saying));
-    if let Some((_, limit)) = saying {
-        return Some(state.limits.breach(*limit));
+    if let Some(breach) = told(&error.root_cause().to_string(), &state.limits) {
+        return Some(breach);
     }
     // What a program does when it gets no more memory: some panic, some run into a bad address.
     error.is::<Trap>().then(|| state.memory.refused()).flatten()
+}
+
+/// The limit that a text of wasmtime is about.
+pub(super) fn told(text: &str, limits: &Limits) -> Option<Breach> {
+    let saying = SAYINGS.iter().find(|(saying, _)| text.contains(saying));
+    saying.map(|(_, limit)| limits.breach(*limit))
 }

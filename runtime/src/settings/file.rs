@@ -4,6 +4,7 @@
 //! without what a value holds, because a value may be a secret.
 
 mod explain;
+mod named;
 mod source;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::accepted::Accepted;
+use super::workspace::WorkspaceSettings;
 use crate::broker::{CredentialSettings, GrantTable, Mode, NetworkSettings, check_origin};
 use crate::connector::Isolation;
 use crate::envelope::{KEYS, Limit, Limits};
@@ -51,10 +53,14 @@ pub struct File {
     pub network: Option<NetworkSettings>,
     /// Whether calls share instances.
     pub isolation: Isolation,
+    /// The workspace that it joins.
+    pub workspace: WorkspaceSettings,
     /// Limits.
     pub limits: Limits,
     /// What the operator has seen that the connector asks for.
     pub accepted: Option<Accepted>,
+    /// The files that it takes something from, beside the component.
+    pub named: Vec<PathBuf>,
 }
 
 /// What is said of one secret field.
@@ -88,6 +94,8 @@ struct Written {
     network: Option<NetworkSettings>,
     #[serde(default)]
     isolation: Isolation,
+    #[serde(default)]
+    workspace: WorkspaceSettings,
     #[serde(default, deserialize_with = "limits")]
     limits: Limits,
     accepted: Option<Accepted>,
@@ -122,8 +130,10 @@ impl File {
             credentials: written.credentials,
             network: written.network,
             isolation: written.isolation,
+            workspace: written.workspace.within(folder),
             limits: written.limits,
             accepted: written.accepted,
+            named: named::files(text, folder),
         };
         file.check().with_context(|| path.display().to_string())?;
         Ok(file)
@@ -258,6 +268,9 @@ type = "bearer"
 token = { field = "API_KEY" }
 [network]
 proxy = "http://proxy.example:3128"
+[workspace]
+token = { file = "token" }
+name = "users-1"
 [limits]
 memory-mib = 64
 call-seconds = 60
@@ -279,7 +292,7 @@ concurrency = 8
         assert_eq!(file.revealed().collect::<Vec<_>>(), ["API_KEY"]);
         assert_eq!(file.grants.len(), 2);
         assert!(matches!(file.credentials["users-api"], CredentialSettings::Bearer { .. }));
-        assert!(file.network.is_some());
+        assert!(file.network.is_some() && file.workspace.has_token());
         let read = [Limit::Memory, Limit::CallTime, Limit::Concurrency, Limit::Json];
         assert_eq!(read.map(|limit| file.limits.get(limit)), [64, 60, 8, 16]);
         assert_eq!(file.isolation, Isolation::Call);

@@ -61,6 +61,7 @@ fn every_key_is_described() {
         ("## [secrets.KEY]", "[secrets.X]"),
         ("## [[grant]]", "[[grant]]"),
         ("## [network]", "[network]"),
+        ("## [workspace]", "[workspace]"),
         ("## [limits]", "[limits]"),
         ("## [accepted]", "[accepted]"),
     ];

@@ -1,7 +1,9 @@
 //! Token requests through the door, by the same guard as a guest's: policy, check, delivery, record.
 
-use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::super::answer::Reading;
@@ -12,6 +14,26 @@ use super::super::order::{Order, Times};
 use super::super::record::Tally;
 use super::super::request::{Error, Parsed, Request, Response, Scope};
 use super::Sender;
+
+/// The newest door of a connector: a grant may outlive the broker that it was made by.
+pub(super) struct Newest(Mutex<Arc<dyn Sender>>);
+
+impl Newest {
+    pub fn new(sender: Arc<dyn Sender>) -> Self {
+        Self(Mutex::new(sender))
+    }
+
+    pub fn replace(&self, sender: Arc<dyn Sender>) {
+        *self.0.lock() = sender;
+    }
+}
+
+impl Sender for Newest {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Error>> {
+        let sender = self.0.lock().clone();
+        async move { sender.send(request).await }.boxed()
+    }
+}
 
 impl Sender for Door {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Error>> {
