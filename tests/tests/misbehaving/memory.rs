@@ -1,6 +1,8 @@
 //! Guests that want more than there is, and those that break down.
 
+use aloma_tests::cli;
 use aloma_tests::neighbours::Neighbours;
+use aloma_tests::wat::wat_guest;
 use serde_json::json;
 
 #[tokio::test]
@@ -13,6 +15,14 @@ async fn endless_allocation() {
 async fn many_memories() {
     let both = Neighbours::of_wat("many-memories").start().await;
     both.fails("misbehave", json!({}), &["16 MiB of memory", "memory-mib"]).await;
+}
+
+#[tokio::test]
+async fn too_many_memories() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let component = wat_guest("too-many-memories", folder.path());
+    let output = cli(["inspect".into(), component]).await;
+    output.failed(1, &["4 memories", "memories in [limits]"]);
 }
 
 #[tokio::test]

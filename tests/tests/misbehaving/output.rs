@@ -6,10 +6,13 @@ use serde_json::json;
 #[tokio::test]
 async fn endless_log() {
     let both = Neighbours::of("endless-log").limit("cpu-seconds", 1).start().await;
-    both.outlast(both.misbehave(json!({}))).await.failed(&["1 s of CPU time", "cpu-seconds"]);
-    both.local.process.line_with("more lines suppressed").await;
-    both.works().await;
-    both.is_in_bounds("endless log");
+    for action in ["misbehave", "misbehaveInLongLines"] {
+        let logged = both.outlast(both.call_rude(action, json!({}))).await;
+        logged.failed(&["1 s of CPU time", "cpu-seconds"]);
+        both.local.process.line_with("more lines suppressed").await;
+        both.works().await;
+        both.is_in_bounds(action);
+    }
 }
 
 #[tokio::test]
@@ -66,6 +69,20 @@ async fn result_not_json() {
 async fn result_too_deep() {
     let both = Neighbours::of("result-too-deep").start().await;
     both.fails("misbehave", json!({}), &["deeper than 128", "json-depth"]).await;
+}
+
+#[tokio::test]
+async fn result_of_many_values() {
+    let both = Neighbours::of("result-of-many-values").limit("memory-mib", 64).start().await;
+    let result = both.ends("misbehave", json!({})).await;
+    assert_eq!(result["misbehave"].as_array().map(Vec::len), Some(7_000_000));
+}
+
+#[tokio::test]
+async fn huge_failure() {
+    let both = Neighbours::of("huge-failure").limit("memory-mib", 128).start().await;
+    // The text that is told is far shorter than what the guest said.
+    both.fails("misbehave", json!({}), &["xxx", "…"]).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,9 @@
 use aloma_connector::{Result, connector, info};
 use misbehaving::WELL;
 
+/// Bytes.
+const LONG: usize = 1 << 20;
+
 /// The controller.
 #[derive(Default)]
 pub struct EndlessLog;
@@ -19,6 +22,14 @@ impl EndlessLog {
     pub async fn misbehave(&self) -> Result<()> {
         loop {
             info!("a line of many");
+        }
+    }
+
+    /// logs lines of 1 MiB without end
+    pub async fn misbehave_in_long_lines(&self) -> Result<()> {
+        let line = "x".repeat(LONG);
+        loop {
+            info!("{line}");
         }
     }
 }
