@@ -10,6 +10,8 @@ use crate::guests::guest;
 use crate::local::Local;
 use crate::wat::{NAME, wat_guest};
 
+const MEMORY: &str = "memory-mib";
+
 /// MiB of an instance of the guest that misbehaves: far more than those need that do nothing with it,
 /// and little beside what the host may need for a call.
 pub const MEMORY_MIB: u64 = 16;
@@ -198,7 +200,7 @@ impl Outcome {
 
 impl Setting {
     fn new(component: PathBuf, folder: TempDir) -> Self {
-        let limits = vec![("memory-mib".to_owned(), MEMORY_MIB)];
+        let limits = vec![(MEMORY.to_owned(), MEMORY_MIB)];
         let (grants, args) = (Vec::new(), Vec::new());
         let may_take = MEMORY_MIB * INSTANCES;
         Self { component, limits, grants, args, may_take, folder }
@@ -206,6 +208,9 @@ impl Setting {
 
     /// Another value for a limit of the guest that misbehaves.
     pub fn limit(mut self, key: &str, value: u64) -> Self {
+        if key == MEMORY {
+            self.may_take = value * INSTANCES;
+        }
         self.limits.retain(|(known, _)| known != key);
         self.limits.push((key.into(), value));
         self

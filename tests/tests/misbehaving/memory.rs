@@ -22,7 +22,7 @@ async fn too_many_memories() {
     let folder = tempfile::tempdir().expect("a folder");
     let component = wat_guest("too-many-memories", folder.path());
     let output = cli(["inspect".into(), component]).await;
-    output.failed(1, &["4 memories", "memories in [limits]"]);
+    output.failed(1, &["more than 4 memories, the limit"]);
 }
 
 #[tokio::test]

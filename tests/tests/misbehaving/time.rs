@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use aloma_tests::neighbours::{Neighbours, Outcome};
-use aloma_tests::{RawApi, Then, cli, guest};
+use aloma_tests::serving::settings;
+use aloma_tests::{Folder, RawApi, Serving, Then, cli, guest};
 use futures_util::future::join_all;
 use serde_json::json;
 
 /// Calls at once: more than most machines that run tests have threads to spare.
 const AT_ONCE: usize = 3;
+
+/// MiB that a guest and its compiled code take of the process, and what the host needs to load it.
+const DESCRIBE_MIB: u64 = 64;
 
 /// Calls at once: more than any machine has threads to spare, and fewer than a connector may have.
 const MANY: usize = 40;
@@ -60,6 +64,33 @@ async fn endless_describe() {
             ],
         );
     }
+}
+
+#[tokio::test]
+async fn endless_describe_beside_a_neighbour() {
+    let folder = Folder::default();
+    let mut neighbour = folder.put_connector("neighbour", "hello", "");
+    let serving = Serving::start(&[folder.path()]);
+    serving.joined(&mut neighbour).await;
+    let (before, hello) = (serving.process.peak_memory(), json!({"hi": "world"}));
+    let limits = "limits = { cpu-seconds = 1, memory-mib = 16 }";
+    let mut rude = folder.put_connector("rude", "endless-describe", limits);
+    let mut failing = std::pin::pin!(serving.process.line_with("does not run"));
+    let mut answers = 0;
+    let line = loop {
+        tokio::select! {
+            line = &mut failing => break line,
+            answer = neighbour.query(&["hello"], json!({})) => assert_eq!(answer, hello),
+        }
+        answers += 1;
+    };
+    assert!(line.contains("1 s of CPU time") && line.contains("cpu-seconds"), "{line}");
+    assert!(answers > AT_ONCE, "the neighbour had {answers} answers");
+    let more = serving.process.peak_memory().saturating_sub(before) >> 20;
+    assert!(more < DESCRIBE_MIB, "{more} MiB more than before");
+    folder.put("rude.toml", settings("rude", "hello", &rude, ""));
+    serving.joined(&mut rude).await;
+    assert_eq!(rude.query(&["hello"], json!({})).await, hello);
 }
 
 #[tokio::test]
