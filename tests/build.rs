@@ -7,6 +7,8 @@ use std::process::{Command, exit};
 const TARGET: &str = "wasm32-wasip2";
 /// The examples that are connectors.
 const EXAMPLES: [&str; 3] = ["hello", "fetch", "users"];
+/// The package whose examples are guests, too.
+const MISBEHAVING: &str = "misbehaving";
 /// What makes guests different.
 const SOURCES: [&str; 6] =
     ["Cargo.toml", "Cargo.lock", "examples", "guest-sdk", "tests/guests", "wit"];
@@ -32,24 +34,30 @@ fn main() {
 }
 
 fn build(root: &Path, target_directory: &Path) -> PathBuf {
+    let packages = EXAMPLES.map(String::from).into_iter().chain(guests(root));
+    let packages = packages.flat_map(|package| ["--package".to_owned(), package]);
+    cargo(root, target_directory, packages);
+    let examples = ["--package", MISBEHAVING, "--examples"].map(String::from);
+    cargo(root, target_directory, examples);
+    target_directory.join(TARGET).join("release")
+}
+
+fn cargo(root: &Path, target_directory: &Path, what: impl IntoIterator<Item = String>) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(root).args(["build", "--release", "--target", TARGET, "--target-dir"]);
-    cargo.arg(target_directory);
-    for package in EXAMPLES.map(String::from).into_iter().chain(misbehaving(root)) {
-        cargo.args(["--package", &package]);
-    }
+    cargo.arg(target_directory).args(what);
     for name in OF_THE_OUTER_BUILD {
         cargo.env_remove(name);
     }
     match cargo.status() {
-        Ok(status) if status.success() => target_directory.join(TARGET).join("release"),
+        Ok(status) if status.success() => {}
         Ok(_) => fail("the guests of the tests do not build; what is wrong is said above"),
         Err(error) => fail(&format!("cannot run cargo for the guests: {error}")),
     }
 }
 
 /// Every folder of `tests/guests` is a package of that name.
-fn misbehaving(root: &Path) -> Vec<String> {
+fn guests(root: &Path) -> Vec<String> {
     let folder = root.join("tests/guests");
     let entries = folder.read_dir().unwrap_or_else(|error| fail(&format!("{folder:?}: {error}")));
     let packages = entries.flatten().filter(|entry| entry.path().join("Cargo.toml").exists());

@@ -15,6 +15,8 @@ pub mod keys;
 pub mod limits;
 pub mod local;
 pub mod log;
+#[cfg(target_os = "linux")]
+pub mod neighbours;
 pub mod process;
 pub mod raw_api;
 pub mod scene;
@@ -22,6 +24,7 @@ pub mod sealing;
 pub mod server;
 pub mod serving;
 pub mod stream_api;
+pub mod wat;
 pub mod workspace;
 
 pub use api::{Answer, FakeApi, Received};
@@ -31,6 +34,8 @@ pub use cli::{Output, cli};
 pub use gate::Gate;
 pub use guests::guest;
 pub use keys::KeyPair;
+#[cfg(target_os = "linux")]
+pub use neighbours::Neighbours;
 pub use process::Process;
 pub use raw_api::{RawApi, Then};
 pub use scene::Scene;

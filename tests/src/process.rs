@@ -89,12 +89,23 @@ impl Process {
         kill_process(id, signal).expect("the process still runs");
     }
 
+    /// The memory that it has, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> u64 {
+        self.status_of("VmRSS:")
+    }
+
     /// The most memory that it ever had, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
+        self.status_of("VmHWM:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn status_of(&self, key: &str) -> u64 {
         let id = self.child.id().expect("the process still runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it still runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
         let kibibytes = line.and_then(|text| text.trim().strip_suffix(" kB"));
         1024 * kibibytes.and_then(|text| text.parse::<u64>().ok()).expect("a number of kB")
     }

@@ -96,6 +96,13 @@ impl RawApi {
         self.seen.borrow().requests.clone()
     }
 
+    /// Waits until a whole request has come.
+    pub async fn asked(&self, log: &Log) {
+        let mut watch = self.seen.subscribe();
+        let came = watch.wait_for(|seen| !seen.requests.is_empty());
+        within("a request", log, came).await.expect("the desk stays");
+    }
+
     /// Waits until the other side has given up a connection.
     pub async fn hang_up(&self, log: &Log) {
         let mut watch = self.seen.subscribe();

@@ -1,4 +1,4 @@
-//! Limits: a guest that misbehaves gets a clear error, and nobody else notices.
+//! Limits at their edges. Guests that misbehave outright are in `misbehaving`.
 
 use aloma_tests::{Scene, error_of};
 use serde_json::{Value, json};
@@ -10,47 +10,6 @@ async fn fails(scene: &Scene, action: &str, arguments: Value, says: &[&str]) {
         assert!(error_of(&answer).contains(text), "{action}: no {text:?} in {answer}");
     }
     assert_eq!(scene.query(&["behave"], json!({})).await, json!({"well": true}), "after {action}");
-}
-
-#[tokio::test]
-async fn a_guest_that_spins_is_stopped() {
-    let scene = Scene::connector("rude").args(["--call-timeout", "1"]).start().await;
-    fails(&scene, "spin", json!({}), &["1s", "--call-timeout"]).await;
-}
-
-#[tokio::test]
-async fn a_guest_that_spins_keeps_nobody_waiting() {
-    let scene = Scene::connector("rude").start().await;
-    let spinning: Vec<_> = vec![json!({"query": ["spin"], "variables": {}}); 4];
-    let spinning = scene.workspace.ask_together("connector.query", &spinning).await;
-    assert_eq!(scene.query(&["behave"], json!({})).await, json!({"well": true}));
-    assert!(spinning.iter().all(|asked| !asked.is_answered()));
-}
-
-#[tokio::test]
-async fn a_guest_that_waits_too_long_is_stopped() {
-    let scene = Scene::connector("hooks").args(["--call-timeout", "1"]).start().await;
-    let answer = scene.query(&["sleep"], json!({"milliseconds": 600_000})).await;
-    assert!(error_of(&answer).contains("--call-timeout"), "{answer}");
-}
-
-#[tokio::test]
-async fn a_guest_that_takes_all_memory_is_stopped() {
-    let scene = Scene::connector("rude").start().await;
-    fails(&scene, "hog", json!({}), &["memory", "128 MiB", "--memory"]).await;
-}
-
-#[tokio::test]
-async fn a_guest_that_calls_itself_without_end_is_stopped() {
-    let scene = Scene::connector("rude").start().await;
-    fails(&scene, "recurse", json!({}), &["crashed", "recursion"]).await;
-}
-
-#[tokio::test]
-async fn a_panic_is_told_to_the_caller_and_logged_for_the_operator() {
-    let scene = Scene::connector("rude").start().await;
-    fails(&scene, "panic", json!({}), &["crashed"]).await;
-    scene.process.line_with("rude: on purpose").await;
 }
 
 #[tokio::test]

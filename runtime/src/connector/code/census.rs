@@ -19,6 +19,9 @@ struct Census {
     types: u64,
     functions: u64,
     bodies: u64,
+    /// Of the module at hand. Loading it would fail with fewer words.
+    memories: u64,
+    tables: u64,
 }
 
 /// Checks the counts of a component. Bodies of functions are passed over.
@@ -41,7 +44,10 @@ impl Census {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 self.depth += 1;
                 self.parts += 1;
+                (self.memories, self.tables) = (0, 0);
             }
+            Payload::MemorySection(section) => self.memories += u64::from(section.count()),
+            Payload::TableSection(section) => self.tables += u64::from(section.count()),
             Payload::End(_) => self.depth = self.depth.saturating_sub(1),
             Payload::InstanceSection(section) => self.parts += u64::from(section.count()),
             Payload::ComponentInstanceSection(section) => self.parts += u64::from(section.count()),
@@ -60,10 +66,13 @@ impl Census {
     }
 
     fn check(&self, limits: &Limits) -> anyhow::Result<()> {
-        ensure!(
-            self.functions.max(self.bodies) <= limits.get(Limit::Functions),
-            limits.breach(Limit::Functions)
-        );
+        for (count, limit) in [
+            (self.functions.max(self.bodies), Limit::Functions),
+            (self.memories, Limit::Memories),
+            (self.tables, Limit::Tables),
+        ] {
+            ensure!(count <= limits.get(limit), limits.breach(limit));
+        }
         ensure!(self.depth <= DEPTH, "its components are nested more than {DEPTH} deep");
         ensure!(self.parts <= PARTS, "it has more than {PARTS} modules, components and instances");
         ensure!(self.types <= TYPES, "it has more than {TYPES} types");
@@ -126,6 +135,21 @@ mod tests {
                 }
                 (outcome, _) => panic!("{what}: {outcome:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn memories_and_tables_are_counted_for_each_module() {
+        let module = |id: u8, count: u64| {
+            section(1, &[b"\0asm\x01\0\0\0", &section(id, &leb(count))[..]].concat())
+        };
+        let (tables, memories) = (4, 5);
+        let limits = Limits::default().with(Limit::Memories, 2).with(Limit::Tables, 2);
+        for (id, says) in [(memories, "memories in [limits]"), (tables, "tables in [limits]")] {
+            let two = component(&[module(id, 2), module(id, 2)]);
+            assert!(check(&two, &limits).is_ok(), "{says}");
+            let error = check(&component(&[module(id, 3)]), &limits).expect_err("too many");
+            assert!(error.to_string().contains(says), "{error}");
         }
     }
 

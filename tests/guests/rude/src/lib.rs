@@ -1,6 +1,4 @@
-//! A connector that misbehaves in every way that Rust allows.
-
-use std::hint::black_box;
+//! A connector that goes to its limits, and a little beyond.
 
 use aloma_connector::{Result, connector, info};
 use schemars::JsonSchema;
@@ -25,35 +23,9 @@ impl Rude {
         Ok(json!({"well": true}))
     }
 
-    /// never ends
-    pub async fn spin(&self) -> Result<()> {
-        let mut turns = 0_u64;
-        loop {
-            turns = black_box(turns.wrapping_add(1));
-        }
-    }
-
-    /// takes all the memory there is
-    pub async fn hog(&self) -> Result<Value> {
-        let mut held: Vec<Vec<u8>> = Vec::new();
-        loop {
-            held.push(black_box(vec![1; 1 << 20]));
-        }
-    }
-
-    /// panics
-    pub async fn panic(&self) -> Result<()> {
-        panic!("rude: on purpose");
-    }
-
     /// ends the process, or so it thinks
     pub async fn exit(&self) -> Result<()> {
         std::process::exit(7);
-    }
-
-    /// calls itself without end
-    pub async fn recurse(&self) -> Result<Value> {
-        Ok(json!({"depth": deeper(0)}))
     }
 
     /// logs so many lines
@@ -89,10 +61,4 @@ impl Rude {
         let connected = std::net::TcpStream::connect("127.0.0.1:80").is_ok();
         Ok(json!({"files": files, "variables": variables, "connected": connected}))
     }
-}
-
-#[expect(unconditional_recursion, reason = "this is the misbehaviour")]
-fn deeper(depth: u64) -> u64 {
-    // The sum after the call keeps it from becoming a loop.
-    black_box(deeper(black_box(depth + 1))) + depth
 }

@@ -1,0 +1,3 @@
+//! A connector whose result is not JSON.
+
+misbehaving::answers!("{well: 'no'}".to_owned());

@@ -1,0 +1,141 @@
+//! Guests that are a burden to the broker.
+
+use aloma_tests::neighbours::Neighbours;
+use aloma_tests::{Answer, FakeApi, Gate, RawApi, StreamApi};
+use async_compression::tokio::write::GzipEncoder;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+/// An API with a page, and where that is.
+fn api() -> (FakeApi, Value) {
+    let api = FakeApi::start();
+    api.on("GET", "/", |_| Answer::new(200, "a page"));
+    let place = json!({"url": api.url("/")});
+    (api, place)
+}
+
+#[tokio::test]
+async fn many_headers() {
+    let (api, place) = api();
+    let both = Neighbours::of("many-headers").allow_private(&api.origin()).start().await;
+    both.fails("misbehave", place.clone(), &["more than 100 header fields"]).await;
+    both.fails("misbehaveByWasi", place.clone(), &["128 KiB of header fields", "fields-kib"]).await;
+    assert_eq!(api.count("/"), 0);
+}
+
+#[tokio::test]
+async fn huge_header() {
+    let (api, place) = api();
+    let both = Neighbours::of("huge-header").allow_private(&api.origin()).start().await;
+    both.fails("misbehave", place.clone(), &["the header is larger than 65536 bytes"]).await;
+    both.fails("misbehaveByWasi", place.clone(), &["128 KiB of header fields", "fields-kib"]).await;
+    assert_eq!(api.count("/"), 0);
+}
+
+#[tokio::test]
+async fn endless_body() {
+    let api = StreamApi::start();
+    let both = Neighbours::of("endless-body")
+        .limit("sent-mib", 32)
+        .allow_private(&api.origin())
+        .start()
+        .await;
+    let place = json!({"url": format!("{}/bytes", api.origin())});
+    both.fails("misbehave", place.clone(), &["ErrorCode::"]).await;
+    both.record_says("the call has sent 32 MiB, the limit; raise it with sent-mib").await;
+}
+
+#[tokio::test]
+async fn gzip_bomb() {
+    let (bomb, api) = (zeros_in_gzip(200 << 20).await, FakeApi::start());
+    assert!(bomb.len() < 1 << 20, "{} bytes", bomb.len());
+    api.on("GET", "/bomb", move |_| {
+        Answer::new(200, bomb.clone()).header("content-encoding", "gzip")
+    });
+    let both = Neighbours::of("gzip-bomb")
+        // More than what the host holds for it.
+        .limit("memory-mib", 64)
+        .limit("decoded-mib", 64)
+        .allow_private(&api.origin())
+        .start()
+        .await;
+    let place = json!({"url": api.url("/bomb")});
+    both.fails("misbehave", place.clone(), &["32 MiB", "answer-mib"]).await;
+    both.fails("misbehaveInPieces", place.clone(), &["body size exceeds"]).await;
+    both.record_says("64 MiB after decompression, the limit; raise it with decoded-mib").await;
+}
+
+async fn zeros_in_gzip(count: usize) -> Vec<u8> {
+    let mut encoder = GzipEncoder::new(Vec::new());
+    let piece = vec![0; 1 << 20];
+    for _ in 0..count >> 20 {
+        encoder.write_all(&piece).await.expect("a vector takes all");
+    }
+    encoder.shutdown().await.expect("a vector takes all");
+    encoder.into_inner()
+}
+
+#[tokio::test]
+async fn odd_timeouts() {
+    let (api, place) = api();
+    let both = Neighbours::of("odd-timeouts").allow_private(&api.origin()).start().await;
+    let told = both.ends("misbehave", place.clone()).await;
+    let told: Vec<&str> =
+        told["misbehave"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let [ours, by_wasi, long @ ..] = &told[..] else { panic!("{told:?}") };
+    assert!(ours.contains("time"), "{told:?}");
+    assert!(by_wasi.contains("ErrorCode::Connection"), "{told:?}");
+    assert_eq!(long, ["200"; 4], "{told:?}");
+}
+
+#[tokio::test]
+async fn odd_timeouts_where_nothing_comes() {
+    let silent = RawApi::silent().await;
+    let both = Neighbours::of("odd-timeouts")
+        .limit("call-seconds", 1)
+        .allow_private(&silent.origin())
+        .start()
+        .await;
+    let place = json!({"url": format!("{}/", silent.origin())});
+    both.fails("misbehave", place.clone(), &["1 s", "call-seconds"]).await;
+}
+
+#[tokio::test]
+async fn endless_requests() {
+    let (api, place) = api();
+    let both = Neighbours::of("endless-requests")
+        .limit("requests", 20)
+        .limit("cpu-seconds", 1)
+        .allow_private(&api.origin())
+        .start()
+        .await;
+    both.fails("misbehave", place.clone(), &["20 requests in one call", "requests in [limits]"])
+        .await;
+    assert_eq!(api.count("/"), 20);
+    both.fails("misbehaveDeafly", place.clone(), &["1 s of CPU time", "cpu-seconds"]).await;
+    assert_eq!(api.count("/"), 40);
+}
+
+#[tokio::test]
+async fn forgotten_request() {
+    let (silent, api, gate) = (RawApi::silent().await, FakeApi::start(), Gate::default());
+    api.answers("GET", "/last", [Answer::new(200, "").after(&gate)]);
+    let both = Neighbours::of("forgotten-request")
+        .limit("started", 100)
+        .limit("handles", 1000)
+        .allow_private(&silent.origin())
+        .allow_private(&api.origin())
+        .start()
+        .await;
+    let place = json!({"url": format!("{}/", silent.origin())});
+    let places = json!({"url": place["url"], "last": api.url("/last")});
+    let asking = async {
+        silent.asked(both.local.process.log()).await;
+        gate.open();
+    };
+    let (status, ()) = tokio::join!(both.ends("misbehave", places), asking);
+    assert_eq!(status, json!({"misbehave": 200}));
+    silent.hang_up(both.local.process.log()).await;
+    both.fails("misbehaveWithoutEnd", place.clone(), &["100 requests and timers", "started"]).await;
+    both.fails("misbehaveByWasi", place, &["1000 handles", "handles in [limits]"]).await;
+}

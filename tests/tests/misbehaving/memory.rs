@@ -1,0 +1,71 @@
+//! Guests that want more than there is, and those that break down.
+
+use aloma_tests::cli;
+use aloma_tests::neighbours::Neighbours;
+use aloma_tests::wat::wat_guest;
+use serde_json::json;
+
+#[tokio::test]
+async fn endless_allocation() {
+    let both = Neighbours::of("endless-allocation").start().await;
+    both.fails("misbehave", json!({}), &["16 MiB of memory", "memory-mib"]).await;
+}
+
+#[tokio::test]
+async fn many_memories() {
+    let both = Neighbours::of_wat("many-memories").start().await;
+    both.fails("misbehave", json!({}), &["16 MiB of memory", "memory-mib"]).await;
+}
+
+#[tokio::test]
+async fn too_many_memories() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let component = wat_guest("too-many-memories", folder.path());
+    let output = cli(["inspect".into(), component]).await;
+    output.failed(1, &["more than 4 memories, the limit"]);
+}
+
+#[tokio::test]
+async fn table_growth() {
+    let both = Neighbours::of_wat("table-growth").limit("table-elements", 30_000).start().await;
+    both.fails("misbehave", json!({}), &["30000 elements", "table-elements"]).await;
+}
+
+#[tokio::test]
+async fn unbounded_recursion() {
+    let both = Neighbours::of("unbounded-recursion").start().await;
+    both.fails("misbehave", json!({}), &["crashed", "recursion"]).await;
+}
+
+#[tokio::test]
+async fn panic() {
+    let both = Neighbours::of("panic").start().await;
+    both.fails("misbehave", json!({}), &["crashed: it panicked"]).await;
+    both.local.process.line_with("on purpose").await;
+}
+
+#[tokio::test]
+async fn trap_in_a_destructor() {
+    let both = Neighbours::of_wat("trap-in-a-destructor").start().await;
+    both.fails("misbehave", json!({}), &["crashed"]).await;
+}
+
+#[tokio::test]
+async fn trap_after_the_result() {
+    let both = Neighbours::of_wat("trap-after-the-result").start().await;
+    both.fails("misbehave", json!({}), &["crashed"]).await;
+}
+
+#[tokio::test]
+async fn handle_leak() {
+    let both =
+        Neighbours::of("handle-leak").limit("handles", 1000).limit("started", 100).start().await;
+    both.fails("misbehave", json!({}), &["1000 handles", "handles in [limits]"]).await;
+    both.fails("misbehaveWithOurs", json!({}), &["100 requests and timers", "started"]).await;
+}
+
+#[tokio::test]
+async fn resource_leak() {
+    let both = Neighbours::of_wat("resource-leak").limit("handles", 1000).start().await;
+    both.fails("misbehave", json!({}), &["1000 handles", "handles in [limits]"]).await;
+}
