@@ -7,23 +7,34 @@ use anyhow::{Context as _, ensure};
 
 const GUEST_TARGET: &str = "wasm32-wasip2";
 
+/// The examples that are connectors.
+pub const EXAMPLES: [&str; 3] = ["hello", "fetch", "users"];
+
 /// What was built.
 pub struct Built {
     /// The program.
     pub program: PathBuf,
-    /// The connector `hello`.
-    pub component: PathBuf,
+    components: PathBuf,
 }
 
-/// Builds the program and the connector. Quick when nothing has changed.
+impl Built {
+    /// The file of one of the [`EXAMPLES`].
+    pub fn component(&self, example: &str) -> PathBuf {
+        self.components.join(format!("{example}.wasm"))
+    }
+}
+
+/// Builds the program and the connectors. Quick when nothing has changed.
 pub fn build() -> anyhow::Result<Built> {
     let target = target_directory()?;
     cargo(&target, &["--package", "aloma-wasm"])?;
-    cargo(&target, &["--package", "hello", "--target", GUEST_TARGET])?;
+    let examples = EXAMPLES.iter().flat_map(|example| ["--package", example]);
+    let arguments: Vec<_> = examples.chain(["--target", GUEST_TARGET]).collect();
+    cargo(&target, &arguments)?;
     let program = format!("aloma-wasm{}", std::env::consts::EXE_SUFFIX);
     Ok(Built {
         program: target.join("release").join(program),
-        component: target.join(GUEST_TARGET).join("release/hello.wasm"),
+        components: target.join(GUEST_TARGET).join("release"),
     })
 }
 

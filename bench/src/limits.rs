@@ -17,10 +17,10 @@ pub const REST: Duration = Duration::from_millis(700);
 /// Calls in flight under load: what one instance each allows by default.
 pub const MANY: usize = 64;
 
-/// Calls of one load. Four bytes are kept for each.
+/// Calls of one load. About twenty bytes are kept for each.
 pub const CALLS: usize = 1_000_000;
 
-/// Messages that the floor answers together.
+/// Messages that the bare socket answers together.
 pub const CHUNK: usize = 64;
 
 /// Lines of a process's log that an error shows.
@@ -51,3 +51,42 @@ pub const AIM_CPU: f64 = 1.3;
 
 /// The broker is to open no more connections than this for [`REQUESTS_COUNTED`].
 pub const AIM_CONNECTIONS: f64 = 33.0;
+
+/// Calls per second with [`MANY`] in flight, at least this times Node's.
+pub const AIM_RATE: f64 = 4.0;
+
+/// The median time of a call with one in flight, at most this part of Node's.
+pub const AIM_P50: f64 = 1.0 / 3.0;
+
+/// CPU time of a call with [`MANY`] in flight, at most this times the native floor's.
+pub const AIM_CALL_CPU: f64 = 1.6;
+
+/// From the start to connected with a warm cache, at most this part of Node's.
+pub const AIM_START: f64 = 0.1;
+
+/// Resident memory after connecting, at most this part of Node's.
+pub const AIM_MEMORY: f64 = 0.25;
+
+/// Seconds that a call in a fresh instance takes over one in a warm instance, at most.
+pub const AIM_FRESH: f64 = 60e-6;
+
+/// Bytes of a process with [`MOST_CONNECTORS`] idle connectors, at most.
+pub const AIM_MANY_MEMORY: f64 = 300e6;
+
+/// How many connectors a process runs, one after another.
+pub const CONNECTORS: [usize; 4] = [1, 10, 100, MOST_CONNECTORS];
+
+/// The most connectors in one process.
+pub const MOST_CONNECTORS: usize = 1000;
+
+/// How long a process may take until all its connectors are connected.
+pub const CROWD_PATIENCE: Duration = Duration::from_secs(180);
+
+/// Sockets that one connector may take at each end: the websocket, and HTTP connections that are kept.
+pub const FILES_PER_CONNECTOR: u64 = 4;
+
+/// Files beside those of connectors: libraries, the cache, pipes, what the runtime needs.
+pub const FILES: u64 = 200;
+
+/// How long idle connectors are watched for the CPU time that they take.
+pub const IDLE_WATCH: Duration = Duration::from_secs(3);

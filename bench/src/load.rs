@@ -1,6 +1,5 @@
 //! Calls and their times: a fixed number in flight, a new call for each answer.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,8 +18,9 @@ const KEY: &str = "_srv-";
 pub struct Load {
     begin: Instant,
     time: Duration,
-    asked: usize,
-    in_flight: HashMap<usize, Instant>,
+    /// When each call was sent; none once it is answered.
+    sent: Vec<Option<Instant>>,
+    in_flight: usize,
     latencies: Vec<u32>,
 }
 
@@ -50,20 +50,14 @@ struct Packet<'a> {
 impl Load {
     /// Begins now.
     pub fn new(time: Duration) -> Self {
-        Self {
-            begin: Instant::now(),
-            time,
-            asked: 0,
-            in_flight: HashMap::new(),
-            latencies: Vec::new(),
-        }
+        Self { begin: Instant::now(), time, sent: Vec::new(), in_flight: 0, latencies: Vec::new() }
     }
 
     /// The next query, to be sent at once.
     pub fn query(&mut self) -> String {
-        let number = self.asked;
-        self.asked += 1;
-        self.in_flight.insert(number, Instant::now());
+        let number = self.sent.len();
+        self.sent.push(Some(Instant::now()));
+        self.in_flight += 1;
         format!(
             r#"{{"p":[{{"id":"q{number:031}","c":"{KEY}{number:032}","m":"connector.query","a":{{"query":["hello"],"variables":{{}}}}}}]}}"#
         )
@@ -79,13 +73,14 @@ impl Load {
             answers += 1;
         }
         let goes_on = now.duration_since(self.begin) < self.time;
-        Ok(if goes_on { answers.min(CALLS.saturating_sub(self.asked)) } else { 0 })
+        Ok(if goes_on { answers.min(CALLS.saturating_sub(self.sent.len())) } else { 0 })
     }
 
     fn take_answer(&mut self, packet: &Packet, now: Instant) -> anyhow::Result<()> {
-        let number = packet.c.and_then(|key| key.strip_prefix(KEY)?.parse().ok());
-        let sent = number.and_then(|number| self.in_flight.remove(&number));
+        let number = packet.c.and_then(|key| key.strip_prefix(KEY)?.parse::<usize>().ok());
+        let sent = number.and_then(|number| self.sent.get_mut(number)?.take());
         let sent = sent.with_context(|| format!("nobody asked with {:?}", packet.c))?;
+        self.in_flight -= 1;
         match packet.a.map(RawValue::get) {
             Some(ANSWER) => {}
             Some(other) => ensure!(is_the_answer(other), "hello answered {other}"),
@@ -96,9 +91,14 @@ impl Load {
         Ok(())
     }
 
+    /// How many calls there were so far.
+    pub fn asked(&self) -> usize {
+        self.sent.len()
+    }
+
     /// Nothing is in flight.
     pub fn is_over(&self) -> bool {
-        self.in_flight.is_empty()
+        self.in_flight == 0
     }
 
     /// The times.

@@ -1,17 +1,20 @@
-//! `cargo run --release -p aloma-bench`: how fast aloma-wasm is, beside something native that is
-//! measured in the same run.
+//! `cargo run --release -p aloma-bench`: how fast aloma-wasm is, beside Node and something native
+//! that are measured in the same run.
 //!
-//! `wire` is the way of a call from the workspace to the guest and back, `broker` what a request
-//! costs beyond the HTTP library. Nothing is asserted about time: the tables are the result.
+//! `wire` is the way of a call from the workspace to the guest and back, `instances` what of it is
+//! the sandbox, `many` a process with up to a thousand connectors, `compile` the start without and
+//! with a cache, `broker` what a request costs beyond the HTTP library. Nothing is asserted about
+//! time: the tables are the result.
 
+mod aims;
 mod broker;
 mod cargo;
-mod floor;
+mod compile;
+mod instances;
 mod limits;
 mod load;
+mod many;
 mod process;
-mod round;
-mod session;
 mod table;
 mod usage;
 mod wire;
@@ -19,9 +22,9 @@ mod workspace;
 
 use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
-/// Measure aloma-wasm beside something native and print tables
+/// Measure aloma-wasm beside Node and something native, and print tables
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Cli {
@@ -45,15 +48,24 @@ struct Settings {
     starts: u32,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 enum Command {
-    /// Calls over the workspace protocol, beside a native floor
+    /// Calls over the workspace protocol, beside Node, a native floor and a bare socket
     Wire,
+    /// Calls of a connector in this process: on a warm instance, and in a fresh one each
+    Instances,
+    /// 1 to 1,000 connectors in one process: start, memory, calls
+    Many,
+    /// Compiling the examples, without and with a cache
+    Compile,
     /// Requests of the broker, beside direct use of the same HTTP library
     Broker,
-    /// The floor of `wire`, a process of its own
+    /// The native floor of `wire`, a process of its own
     #[command(hide = true)]
-    Floor,
+    Native,
+    /// The bare socket of `wire`, a process of its own
+    #[command(hide = true)]
+    Bare,
     /// The server of `broker`, a process of its own
     #[command(hide = true)]
     Server,
@@ -61,20 +73,39 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     let Cli { command, settings } = Cli::parse();
-    // One thread: it must leave the other cores to the program that is measured.
-    let one_thread = Builder::new_current_thread().enable_all().build()?;
     match command {
-        Some(Command::Floor) => return one_thread.block_on(floor::run()),
-        Some(Command::Server) => return one_thread.block_on(broker::server::run()),
+        Some(Command::Native) => return threads()?.block_on(wire::native::run()),
+        Some(Command::Bare) => return one_thread()?.block_on(wire::bare::run()),
+        Some(Command::Server) => return one_thread()?.block_on(broker::server::run()),
         _ => {}
     }
     ensure!(!cfg!(debug_assertions), "this build is slow itself; run it with `--release`");
-    if !matches!(command, Some(Command::Broker)) {
-        one_thread.block_on(wire::measure(&settings))?;
+    let is_wanted = |part| command.is_none_or(|command| command == part);
+    let mut aims = Vec::new();
+    if is_wanted(Command::Wire) {
+        aims.extend(one_thread()?.block_on(wire::measure(&settings))?);
     }
-    if !matches!(command, Some(Command::Wire)) {
-        // Here the client is what is measured, and runs on the threads that it has in the program.
-        Builder::new_multi_thread().enable_all().build()?.block_on(broker::measure(&settings))?;
+    if is_wanted(Command::Instances) {
+        aims.extend(threads()?.block_on(instances::measure(&settings))?);
     }
-    Ok(())
+    if is_wanted(Command::Many) {
+        aims.extend(one_thread()?.block_on(many::measure(&settings))?);
+    }
+    if is_wanted(Command::Compile) {
+        one_thread()?.block_on(compile::measure(&settings))?;
+    }
+    if is_wanted(Command::Broker) {
+        threads()?.block_on(broker::measure(&settings))?;
+    }
+    aims::print(&aims)
+}
+
+/// For what loads others: it must leave the other cores to the program that is measured.
+fn one_thread() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// For what is measured itself: the threads that it has in the program.
+fn threads() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
 }

@@ -1,5 +1,6 @@
 //! The programs under test, each in a process of its own.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,14 +11,13 @@ use tokio::time::Instant;
 
 use crate::cargo::Built;
 use crate::limits::LOG_LINES;
-use crate::workspace::Workspace;
 
 /// What is measured.
 pub struct Subject {
     /// For the table.
     pub name: &'static str,
     program: PathBuf,
-    arguments: Vec<PathBuf>,
+    arguments: Vec<OsString>,
     home: PathBuf,
 }
 
@@ -31,22 +31,38 @@ pub struct Process {
 }
 
 impl Subject {
+    /// A program that keeps its files in a folder of its own.
+    pub fn new(
+        name: &'static str,
+        program: PathBuf,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        home: PathBuf,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Self { name, program, arguments, home }
+    }
+
     /// The program with the connector `hello`.
     pub fn aloma_wasm(built: &Built, folder: &Path) -> Self {
-        let arguments = vec!["run".into(), built.component.clone()];
-        let home = folder.join("aloma-wasm");
-        Self { name: "aloma-wasm", program: built.program.clone(), arguments, home }
+        let arguments = ["run".into(), built.component("hello")];
+        Self::new("aloma-wasm", built.program.clone(), arguments, folder.join("aloma-wasm"))
     }
 
-    /// The floor: this program again.
-    pub fn floor(folder: &Path) -> anyhow::Result<Self> {
+    /// This program again, in another part.
+    pub fn this_program(
+        name: &'static str,
+        command: &'static str,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("where is this program?")?;
-        let home = folder.join("floor");
-        Ok(Self { name: "floor", program, arguments: vec!["floor".into()], home })
+        Ok(Self::new(name, program, [command], folder.join(command)))
     }
 
-    /// Starts it. Its home outlives it, and in it the compiled code.
-    pub fn start(&self, workspace: &Workspace) -> anyhow::Result<Process> {
+    /// Starts it with these variables. Its home outlives it, and in it the compiled code.
+    pub fn start(
+        &self,
+        environment: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> anyhow::Result<Process> {
         std::fs::create_dir_all(&self.home)?;
         let log = File::create(self.log())?;
         let mut command = Command::new(&self.program);
@@ -56,7 +72,7 @@ impl Subject {
             .env("HOME", &self.home)
             .env("XDG_CACHE_HOME", self.home.join("cache"))
             .env("XDG_DATA_HOME", self.home.join("data"))
-            .envs(workspace.environment())
+            .envs(environment)
             .current_dir(&self.home)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

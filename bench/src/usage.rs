@@ -33,6 +33,12 @@ pub fn cpu(process: u32) -> Option<Duration> {
     Some(ticks(cpu_ticks(&stat)?))
 }
 
+/// CPU time of all processes that this one has started and that have ended, and of theirs.
+pub fn ended_cpu() -> Option<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    Some(ticks(ended_ticks(&stat)?))
+}
+
 /// CPU time of all threads of this process so far, to the nanosecond.
 pub fn own_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -50,12 +56,22 @@ fn kilobytes(text: &str, field: &str) -> Option<u64> {
     value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The 14th and the 15th field. The second may hold anything, so counting begins after it.
+/// The 14th and the 15th field.
 fn cpu_ticks(stat: &str) -> Option<u64> {
+    two_fields(stat, 14)
+}
+
+/// The 16th and the 17th field.
+fn ended_ticks(stat: &str) -> Option<u64> {
+    two_fields(stat, 16)
+}
+
+/// The sum of a field and the next. The second field may hold anything, so counting begins after it.
+fn two_fields(stat: &str, first: usize) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some(user + system)
+    let mut fields = fields.split_whitespace().skip(first - 3);
+    let (one, next): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    one.checked_add(next)
 }
 
 fn ticks(count: u64) -> Duration {
@@ -72,8 +88,9 @@ mod tests {
         assert_eq!(kilobytes(status, "VmRSS:"), Some(2048 * 1024));
         assert_eq!(kilobytes(status, "RssAnon:"), Some(3 * 1024));
         assert_eq!(kilobytes(status, "Pss:"), None);
-        let stat = "7 (a) b c) S 1 1 1 0 -1 4194560 2 0 0 0 30 12 0 0 20 0 3 0 99";
+        let stat = "7 (a) b c) S 1 1 1 0 -1 4194560 2 0 0 0 30 12 5 6 20 0 3 0 99";
         assert_eq!(cpu_ticks(stat), Some(42));
+        assert_eq!(ended_ticks(stat), Some(11));
         assert_eq!(cpu_ticks("7 (x) S 1"), None);
     }
 }

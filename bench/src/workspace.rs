@@ -17,34 +17,42 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::limits::PATIENCE;
-use crate::session::Session;
 
-/// Lets a connector register.
-pub const TOKEN: &str = "token";
-const KEY: &str = "key";
+/// Lets a connector register, where only one does.
+const TOKEN: &str = "token";
+
+/// What a connector with this token is known by, once it is registered: the token with this before it.
+const KEY: &str = "key-of-";
 
 /// A running workspace. It ends when this goes.
 pub struct Workspace {
     address: SocketAddr,
-    sockets: mpsc::UnboundedReceiver<Opened>,
+    sockets: mpsc::UnboundedReceiver<Joined>,
     serving: JoinHandle<()>,
 }
 
-/// A socket, and since when it is open.
-struct Opened(WebSocket, Instant);
+/// A connector that has joined.
+pub struct Joined {
+    /// The token that it registered with.
+    pub token: String,
+    /// Its socket.
+    pub socket: WebSocket,
+    /// Since when the socket is open.
+    pub at: Instant,
+}
 
 impl Workspace {
     /// Serves at a free port of this machine.
     pub async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (opened, sockets) = mpsc::unbounded_channel();
+        let (joined, sockets) = mpsc::unbounded_channel();
         let router = Router::new()
             .route("/connect", post(connect))
-            .route("/register", post(async || Json(json!({ "key": KEY }))))
+            .route("/register", post(register))
             .route("/disconnect", post(async || Json(json!({}))))
             .route("/transport/", get(transport))
-            .with_state(opened);
+            .with_state(joined);
         let listener = listener.tap_io(|tcp| {
             // Without it the numbers are slow, not wrong.
             let _ = tcp.set_nodelay(true);
@@ -55,20 +63,29 @@ impl Workspace {
         Ok(Self { address, sockets, serving })
     }
 
-    /// What a connector needs to find and to join this workspace.
+    /// The base of the HTTP calls.
+    pub fn device_endpoint(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The address of the websocket.
+    pub fn websocket_endpoint(&self) -> String {
+        format!("ws://{}/transport/", self.address)
+    }
+
+    /// What a process with one connector needs to find and to join this workspace.
     pub fn environment(&self) -> [(&'static str, String); 3] {
         [
             ("REGISTRATION_TOKEN", TOKEN.into()),
-            ("DEVICE_ENDPOINT", format!("http://{}/", self.address)),
-            ("WEBSOCKET_ENDPOINT", format!("ws://{}/transport/", self.address)),
+            ("DEVICE_ENDPOINT", self.device_endpoint()),
+            ("WEBSOCKET_ENDPOINT", self.websocket_endpoint()),
         ]
     }
 
-    /// The next connector that joins, and when its socket was open.
-    pub async fn joined(&mut self) -> anyhow::Result<(Session, Instant)> {
-        let opened = timeout(PATIENCE, self.sockets.recv()).await;
-        let Opened(socket, at) = opened.context("nobody joined in time")?.context("no server")?;
-        Ok((Session::new(socket), at))
+    /// The next connector that joins.
+    pub async fn joined(&mut self) -> anyhow::Result<Joined> {
+        let joined = timeout(PATIENCE, self.sockets.recv()).await;
+        joined.context("nobody joined in time")?.context("no server")
     }
 }
 
@@ -79,19 +96,31 @@ impl Drop for Workspace {
 }
 
 async fn connect(headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
-    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match given.and_then(|value| value.strip_prefix("Connector ")) {
-        Some(KEY) => Ok(Json(json!({}))),
-        _ => Err(StatusCode::UNAUTHORIZED),
-    }
+    token(&headers).map(|_| Json(json!({}))).ok_or(StatusCode::UNAUTHORIZED)
+}
+
+async fn register(headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+    let token = authorization(&headers).ok_or(StatusCode::UNAUTHORIZED)?;
+    Ok(Json(json!({ "key": format!("{KEY}{token}") })))
 }
 
 async fn transport(
-    State(opened): State<mpsc::UnboundedSender<Opened>>,
+    State(joined): State<mpsc::UnboundedSender<Joined>>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
-) -> Response {
-    upgrade.protocols(["connector"]).on_upgrade(async move |socket| {
+) -> Result<Response, StatusCode> {
+    let token = token(&headers).ok_or(StatusCode::UNAUTHORIZED)?.to_owned();
+    Ok(upgrade.protocols(["connector"]).on_upgrade(async move |socket| {
         // Nobody waits any more at the end of the run.
-        let _ = opened.send(Opened(socket, Instant::now()));
-    })
+        let _ = joined.send(Joined { token, socket, at: Instant::now() });
+    }))
+}
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Connector ")
+}
+
+/// The token of a connector that has registered. The first call of every connector is refused.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    authorization(headers)?.strip_prefix(KEY)
 }

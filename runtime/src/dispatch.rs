@@ -3,6 +3,10 @@
 //! Start reading here. Packets come from the [`workspace`](crate::workspace) room, calls go to the
 //! [`connector`](crate::connector) room, and what a connector asks of the network goes through the
 //! [`broker`](crate::broker) room. The three know nothing of each other.
+//!
+//! A connector has one version at a time that takes calls. A new one takes over between two packets.
+
+mod version;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,20 +15,21 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
-use crate::connector::{CallError, Connector, Context, Target};
+use self::version::Version;
+use crate::connector::{CallError, Context, Target};
 use crate::manifest::Manifest;
-use crate::oauth::Authorization;
 use crate::printable::printable;
 use crate::workspace::configuration;
 use crate::workspace::introspection::introspect;
 use crate::workspace::keys::KeyPair;
 use crate::workspace::packet::raw;
 use crate::workspace::{Incoming, Link, Query, Reply, Request, wrap_result};
+
+pub use self::version::Prepared;
 
 /// How often health is reported, as the Node SDK does it.
 const HEALTH_PERIOD: Duration = Duration::from_secs(30);
@@ -40,25 +45,22 @@ const PACKETS: usize = 4096;
 pub struct Dispatcher {
     /// The id that the workspace knows.
     pub id: Arc<str>,
-    /// Runs the calls.
-    pub connector: Arc<Connector>,
-    /// Holds the OAuth grant.
-    pub broker: Arc<Broker>,
     /// The workspace.
     pub link: Link,
     /// Opens sealed values.
     pub keys: Option<Arc<KeyPair>>,
-    /// The OAuth flow, where the connector has one.
-    pub authorization: Authorization,
-    /// How long calls under way may go on when the process is asked to stop.
+    /// How long calls under way may go on when the process is asked to stop, or on a version that was
+    /// replaced.
     pub grace: Duration,
 }
 
 /// What the handlers share.
 struct Shared {
     dispatcher: Dispatcher,
-    introspection: Box<RawValue>,
-    /// What was wrong with the last configuration.
+    current: Mutex<Arc<Version>>,
+    /// What the workspace sent last.
+    received: Mutex<Option<Received>>,
+    /// What was wrong with it.
     problems: Mutex<Vec<String>>,
     /// Told when there is a new configuration.
     configured: Notify,
@@ -66,62 +68,147 @@ struct Shared {
     cut_off: CancellationToken,
 }
 
+/// A configuration as it came: sealed, but for what is no secret. A new version may have other fields,
+/// which may have come long before it.
+#[derive(Clone)]
+struct Received {
+    secrets: Map<String, Value>,
+    at: SystemTime,
+}
+
+/// The tasks of a dispatcher.
+struct Tasks {
+    /// Packets that are being handled.
+    work: JoinSet<()>,
+    /// What goes on until the end.
+    keepers: JoinSet<()>,
+    /// Former versions with calls under way.
+    retiring: JoinSet<()>,
+    /// Keeps the house of the current version.
+    house: AbortHandle,
+}
+
 impl Dispatcher {
     /// Handles packets until `shutdown`, then answers the calls under way and stops the connector.
-    pub async fn run(self, mut incoming: mpsc::Receiver<Incoming>, shutdown: CancellationToken) {
-        let shared = Arc::new(Shared::new(self));
-        let (mut work, mut keepers) = (JoinSet::new(), JoinSet::new());
-        keepers.spawn(shared.clone().keep_health());
-        keepers.spawn(shared.clone().keep_house());
+    /// Each version that comes by `next` takes the place of the one before: calls that came earlier
+    /// finish on that one.
+    pub async fn run(
+        self,
+        first: Prepared,
+        mut incoming: mpsc::Receiver<Incoming>,
+        mut next: mpsc::Receiver<Prepared>,
+        shutdown: CancellationToken,
+    ) {
+        let shared = Arc::new(Shared::new(self, first));
+        let mut tasks = shared.begin();
         loop {
             tokio::select! {
+                // A version that is there answers every packet that comes after it.
+                biased;
                 () = shutdown.cancelled() => break,
-                Some(packet) = incoming.recv() => shared.dispatch(packet, &mut work),
-                Some(ended) = work.join_next() => note_panic(ended),
+                Some(prepared) = next.recv() => shared.replace(prepared, &mut tasks),
+                Some(ended) = tasks.work.join_next() => note_panic(ended),
+                Some(ended) = tasks.keepers.join_next() => note_panic(ended),
+                Some(ended) = tasks.retiring.join_next() => note_panic(ended),
+                Some(packet) = incoming.recv() => shared.dispatch(packet, &mut tasks.work),
             }
         }
         // From here on the link refuses calls by itself; those that wait refuse as they are dropped.
         incoming.close();
+        let Tasks { work, mut keepers, mut retiring, .. } = tasks;
         keepers.shutdown().await;
-        shared.drain(work).await;
+        tokio::join!(shared.drain(work), finish(&mut retiring));
     }
 }
 
 impl Shared {
-    fn new(dispatcher: Dispatcher) -> Self {
-        let introspection = raw(&introspection(dispatcher.connector.manifest()));
+    fn new(dispatcher: Dispatcher, first: Prepared) -> Self {
+        let cut_off = CancellationToken::new();
+        let version = Version::start(first, &dispatcher, None, cut_off.child_token());
+        version.authorization.configure(&version.connector.configuration());
         Self {
             dispatcher,
-            introspection,
+            current: Mutex::new(Arc::new(version)),
+            received: Mutex::default(),
             problems: Mutex::default(),
             configured: Notify::new(),
-            cut_off: CancellationToken::new(),
+            cut_off,
         }
+    }
+
+    fn begin(self: &Arc<Self>) -> Tasks {
+        let mut keepers = JoinSet::new();
+        keepers.spawn(self.clone().keep_health());
+        let house = keepers.spawn(keep_house(self.current()));
+        Tasks { work: JoinSet::new(), keepers, retiring: JoinSet::new(), house }
+    }
+
+    /// The version that takes calls now.
+    fn current(&self) -> Arc<Version> {
+        self.current.lock().clone()
+    }
+
+    /// Lets a new version take over, with the configuration and the tokens that there are. Nothing
+    /// comes in between: packets wait.
+    fn replace(self: &Arc<Self>, prepared: Prepared, tasks: &mut Tasks) {
+        let Dispatcher { id, link, .. } = &self.dispatcher;
+        let former = self.current();
+        let (digest, identity) = (prepared.loaded.digest.clone(), prepared.identity.clone());
+        let cut_off = self.cut_off.child_token();
+        let version = Version::start(prepared, &self.dispatcher, Some(&former), cut_off);
+        let received = self.received.lock().clone();
+        match received {
+            Some(received) => self.configure(&version, received),
+            None => version.authorization.configure(&version.connector.configuration()),
+        }
+        link.identify(identity);
+        let version = Arc::new(version);
+        *self.current.lock() = version.clone();
+        let house = tasks.keepers.spawn(keep_house(version));
+        let former_house = std::mem::replace(&mut tasks.house, house);
+        tasks.retiring.spawn(self.clone().retire(former, former_house));
+        tracing::info!(connector = &**id, "replaced by version {digest}");
+    }
+
+    /// Sees a former version off, when its last call has ended.
+    async fn retire(self: Arc<Self>, former: Arc<Version>, house: AbortHandle) {
+        let Dispatcher { id, grace, .. } = &self.dispatcher;
+        former.finish(id, *grace).await;
+        house.abort();
+        former.make_room(id).await;
     }
 
     fn dispatch(self: &Arc<Self>, packet: Incoming, work: &mut JoinSet<()>) {
         let Incoming { request, reply } = packet;
-        let shared = self.clone();
+        let (shared, version) = (self.clone(), self.current());
         match request {
-            Request::SetConfig { secrets } => shared.configure(secrets),
+            Request::SetConfig { secrets } => {
+                let received = Received { secrets, at: SystemTime::now() };
+                *self.received.lock() = Some(received.clone());
+                self.configure(&version, received);
+            }
             _ if work.len() >= PACKETS => {
                 reply.refuse(&format!(
                     "overloaded: {PACKETS} packets wait already; try again later"
                 ));
             }
             Request::Introspect => {
-                work.spawn(async move { reply.answer(shared.introspection.clone()).await });
+                work.spawn(async move { reply.answer(version.introspection.clone()).await });
             }
             Request::Query(query) => {
-                work.spawn(async move { shared.query(query, reply).await });
+                let under_way = version.call();
+                work.spawn(async move {
+                    shared.query(&version, query, reply).await;
+                    drop(under_way);
+                });
             }
             Request::StartOauth => {
-                work.spawn(async move { answer(reply, shared.start_oauth()).await });
+                work.spawn(async move { answer(reply, start_oauth(&version)).await });
             }
             Request::FinishOauth { code, redirect_uri, code_verifier } => {
                 work.spawn(async move {
-                    let authorization = &shared.dispatcher.authorization;
-                    let finished = authorization.finish(code, redirect_uri, code_verifier).await;
+                    let finished =
+                        version.authorization.finish(code, redirect_uri, code_verifier).await;
                     answer(reply, finished.map(|value| json!({ "value": value }))).await;
                 });
             }
@@ -129,24 +216,24 @@ impl Shared {
     }
 
     /// Puts the configuration in force before the next packet is looked at.
-    fn configure(&self, secrets: Map<String, Value>) {
-        let Dispatcher { id, connector, keys, authorization, .. } = &self.dispatcher;
-        let fields = connector.manifest().all_fields();
-        let opened = configuration::open(secrets, &fields, keys.as_deref(), id, SystemTime::now());
+    fn configure(&self, version: &Version, received: Received) {
+        let Dispatcher { id, keys, .. } = &self.dispatcher;
+        let Received { secrets, at } = received;
+        let fields = version.connector.manifest().all_fields();
+        // What was good when it came does not end with the version that it came to.
+        let opened = configuration::open(secrets, &fields, keys.as_deref(), id, at);
         for problem in &opened.problems {
             tracing::warn!(connector = &**id, "configuration: {problem}");
         }
         *self.problems.lock() = opened.problems;
-        let configuration = connector.configuration().with_workspace(opened.values);
-        authorization.configure(&configuration);
-        connector.configure(configuration);
+        version.configure(version.connector.configuration().with_workspace(opened.values));
         self.configured.notify_one();
     }
 
-    async fn query(self: Arc<Self>, query: Query, reply: Reply) {
+    async fn query(&self, version: &Version, query: Query, reply: Reply) {
         let Query { path, original, variables, task_id, namespace, sticky } = query;
         let context = Context { call: Some(reply.call_id()), task_id, namespace, sticky };
-        let connector = &self.dispatcher.connector;
+        let connector = &version.connector;
         let target = target(connector.manifest(), &path);
         let variables = match target {
             Target::Fallback(_) => with_method(variables, &original),
@@ -154,7 +241,7 @@ impl Shared {
         };
         let outcome = tokio::select! {
             outcome = connector.call(&target, &variables, &context) => outcome,
-            () = self.cut_off.cancelled() => Err(CallError::CutOff),
+            () = version.cut_off.cancelled() => Err(CallError::CutOff),
         };
         match outcome {
             Ok(result) => reply.answer(wrap_result(&path, result)).await,
@@ -164,11 +251,6 @@ impl Shared {
                 reply.error(&error.to_string()).await;
             }
         }
-    }
-
-    fn start_oauth(&self) -> anyhow::Result<Value> {
-        let started = self.dispatcher.authorization.start()?;
-        Ok(json!({ "url": started.url, "useCodeChallenge": started.use_code_challenge }))
     }
 
     /// Reports health after each new configuration, and every [`HEALTH_PERIOD`] from then on. One
@@ -182,14 +264,9 @@ impl Shared {
         }
     }
 
-    async fn keep_house(self: Arc<Self>) {
-        self.dispatcher.connector.keep_house().await;
-    }
-
     async fn report_health(&self) {
         let mut problems = self.problems.lock().clone();
-        problems.extend(self.dispatcher.connector.problems().await);
-        problems.extend(self.dispatcher.broker.health_problem());
+        problems.extend(self.current().problems().await);
         for problem in &problems {
             tracing::warn!(connector = &*self.dispatcher.id, "not well: {}", printable(problem));
         }
@@ -210,10 +287,17 @@ impl Shared {
             let _ = timeout(STOP, finish(&mut work)).await;
             work.shutdown().await;
         }
-        if timeout(STOP, self.dispatcher.connector.shut_down()).await.is_err() {
-            tracing::warn!(connector, "`stop` was cut off after {STOP:?}");
-        }
+        self.current().stop(connector).await;
     }
+}
+
+async fn keep_house(version: Arc<Version>) {
+    version.connector.keep_house().await;
+}
+
+fn start_oauth(version: &Version) -> anyhow::Result<Value> {
+    let started = version.authorization.start()?;
+    Ok(json!({ "url": started.url, "useCodeChallenge": started.use_code_challenge }))
 }
 
 async fn finish(work: &mut JoinSet<()>) {
@@ -266,7 +350,9 @@ async fn answer(reply: Reply, outcome: anyhow::Result<Value>) {
 
 /// A panic in a handler is our fault. The reply answers by itself when it is dropped.
 fn note_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
         tracing::error!("a call handler crashed, which is a fault of this program: {error}");
     }
 }

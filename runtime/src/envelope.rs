@@ -19,7 +19,9 @@ pub enum Limit {
     IdleTime,
     Memory,
     TableElements,
-    CoreItems,
+    CoreInstances,
+    Memories,
+    Tables,
     Handles,
     CallsPerInstance,
     Concurrency,
@@ -141,15 +143,23 @@ const ROWS: &[Row] = &[
         "the connector needs more than {} of memory, its limit",
     ),
     // Engines of scripting languages have a few ten thousand.
-    row(Limit::TableElements, "table-elements", Unit::Count, 200_000).most(10_000_000).says(
+    row(Limit::TableElements, "table-elements", Unit::Count, 200_000).most(1_000_000).says(
         "table elements of an instance",
         "the connector needs tables of more than {} elements, the limit",
     ),
-    // Adapters make a handful of each.
-    row(Limit::CoreItems, "core-items", Unit::Count, 64).most(1000).says(
-        "core instances, memories and tables of an instance, each",
-        "the connector needs more than {} core instances, memories or tables, the limit",
+    // Adapters make a handful.
+    row(Limit::CoreInstances, "core-instances", Unit::Count, 64).most(64).says(
+        "core instances of an instance",
+        "the connector has more than {} core instances, the limit",
     ),
+    // One, and those of adapters. Each takes addresses of the process.
+    row(Limit::Memories, "memories", Unit::Count, 4)
+        .most(4)
+        .says("memories of an instance", "the connector has more than {} memories, the limit"),
+    // One of each core instance.
+    row(Limit::Tables, "tables", Unit::Count, 16)
+        .most(16)
+        .says("tables of an instance", "the connector has more than {} tables, the limit"),
     // StarlingMonkey leaks 8 a request, so its instances go after `calls-per-instance` long before.
     row(Limit::Handles, "handles", Unit::Count, 10_000).says(
         "handles that an instance holds",
@@ -393,7 +403,10 @@ pub struct Breach {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = self.limit.row().breach.replace("{}", &shown(self.limit, self.value));
-        write!(f, "{what}; raise it with {}", self.limit.setting())
+        f.write_str(&what)?;
+        // Some limits are what the machine room can give.
+        let can_be_raised = self.value < *self.limit.range().end();
+        if can_be_raised { write!(f, "; raise it with {}", self.limit.setting()) } else { Ok(()) }
     }
 }
 

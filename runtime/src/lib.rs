@@ -10,6 +10,7 @@ pub mod connector;
 pub mod dispatch;
 pub mod envelope;
 pub mod events;
+pub mod fair;
 pub mod ids;
 mod keyfile;
 pub mod local;

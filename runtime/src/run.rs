@@ -1,254 +1,216 @@
 //! Runs connectors: makes the rooms, connects them, and waits for the end.
+//!
+//! `candidate` is a connector that was loaded and checked, `member` one that is in its workspace. A
+//! `keeper` keeps one running and lets new versions take over; the `supervisor` has a keeper for every
+//! settings file in a folder. `watch` and `folder` notice what has changed.
 
 mod broker;
+mod candidate;
+mod embedded;
+mod folder;
+mod ids;
+mod keeper;
+mod limits;
+mod member;
+mod process;
+mod settings;
+mod supervisor;
+mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, bail};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{CredentialSettings, Mode, NetworkSettings, Policy};
-use crate::connector::{self, Cache, Configuration, Connector, Engine, Limits, Loaded, Services};
-use crate::dispatch::{self, Dispatcher};
-use crate::events::Component;
-use crate::keyfile;
-use crate::local::{Hosted, LocalSettings, LocalWorkspace};
+use crate::broker::{Mode, Policy};
+use crate::connector::{Cache, Compiler, Engine, Loader};
 use crate::manifest::{Credential, Manifest};
-use crate::oauth::Authorization;
 use crate::printable::printable;
 use crate::recording::Recording;
-use crate::settings::accepted::Accepted;
-use crate::settings::file::Source;
-use crate::settings::{self, Assignment, Environment, Platform};
-use crate::tasks::Tasks;
-use crate::workspace::keys::KeyPair;
-use crate::workspace::{self, Identity, LinkSettings};
+use crate::settings::{Assignment, Environment, check_assignments, data_folder};
 
-pub use broker::Shared;
+use self::candidate::{Candidate, Membership};
+use self::embedded::Embedded;
+use self::keeper::Keeper;
+use self::process::Process;
+use self::supervisor::Supervisor;
 
-/// What a process runs, and what holds for all of it.
+pub use self::broker::Shared;
+pub use self::embedded::Announce;
+pub use self::settings::{ConnectorSettings, Fields, Origin};
+pub use self::supervisor::ReadFile;
+
+/// What holds for all of a process.
 pub struct Settings {
-    /// The connectors.
-    pub connectors: Vec<ConnectorSettings>,
     /// The environment over `.env`.
     pub environment: Environment,
     /// Where requests are recorded.
     pub record: Option<PathBuf>,
-    /// How long calls under way may go on after `shutdown`.
+    /// How long calls under way may go on after `shutdown`, or on a version that was replaced.
     pub grace: Duration,
     /// Where the embedded workspace listens, where there is one.
     pub listen: SocketAddr,
     /// The embedded workspace's folder.
     pub data: Option<PathBuf>,
+    /// Called when there is an embedded workspace.
+    pub announce: Announce,
 }
 
-/// One connector, and what the operator says of it.
-pub struct ConnectorSettings {
-    /// The component file.
-    pub component: PathBuf,
-    /// The settings file, where there is one.
-    pub file: Option<PathBuf>,
-    /// The id that the settings file gives it.
-    pub id: Option<String>,
-    /// What may be reached.
-    pub policy: Policy,
-    /// The operator's word on configuration fields.
-    pub fields: Fields,
-    /// Limits.
-    pub limits: Limits,
-    /// Credentials by name, as the settings file has them.
-    pub credentials: BTreeMap<String, CredentialSettings>,
-    /// The way to the network, as the settings file has it.
-    pub network: Option<NetworkSettings>,
-    /// What the operator has seen that it asks for.
-    pub accepted: Option<Accepted>,
-}
-
-/// What the operator says of configuration fields.
-#[derive(Clone, Debug, Default)]
-pub struct Fields {
-    /// The values that flags give.
+/// The connectors of `run`.
+pub struct Fixed {
+    /// Each of them.
+    pub connectors: Vec<Origin>,
+    /// The values that flags give to any of them.
     pub values: Vec<Assignment>,
-    /// Where the settings file takes values from, by key.
-    pub sources: BTreeMap<String, Source>,
-    /// The keys of secrets that connectors read as they are.
-    pub revealed: Vec<String>,
-    /// The keys of secrets that the settings file says something of.
-    pub secrets: Vec<String>,
+    /// Whether new versions take over as soon as their files are there.
+    pub watch: bool,
 }
 
-impl ConnectorSettings {
-    /// Loads the connector.
-    ///
-    /// # Errors
-    /// When the file is no connector, or asks for more than was accepted.
-    pub async fn load(&self, engine: &Engine, cache: Option<Arc<Cache>>) -> anyhow::Result<Loaded> {
-        if let Some(file) = &self.file {
-            // The file may have been found without being named.
-            tracing::info!("settings of {}: {}", self.component.display(), file.display());
-        }
-        let loaded = Loaded::from_file(&self.component, engine, cache, self.limits.memory).await?;
-        if let (Some(accepted), Some(file)) = (&self.accepted, &self.file) {
-            accepted.check(&loaded.manifest, &loaded.imports, &self.component, file)?;
-        }
-        Ok(loaded)
-    }
-
-    /// The id under which it joins: what the settings file says, else `CONNECTOR_ID`, else what the
-    /// author says, else the name.
-    pub fn id(&self, manifest: &Manifest, environment: &Environment) -> Arc<str> {
-        let set = self.id.as_deref().or(environment.get("CONNECTOR_ID"));
-        set.or(manifest.id.as_deref()).unwrap_or(&manifest.name).into()
-    }
-
-    /// The configuration that it begins with.
-    ///
-    /// # Errors
-    /// When the operator names a field that the connector does not declare, or that is no secret
-    /// where only a secret makes sense.
-    pub fn configuration(
-        &self,
-        id: &str,
-        manifest: &Manifest,
-        environment: &Environment,
-    ) -> anyhow::Result<Configuration> {
-        let fields = &self.fields;
-        let of_file = || self.read_configuration(id, manifest, environment);
-        let values = match &self.file {
-            Some(file) => of_file().with_context(|| file.display().to_string())?,
-            None => of_file()?,
-        };
-        settings::check_secrets(manifest, "--reveal", fields.revealed.iter().map(String::as_str))?;
-        settings::check_secrets(manifest, "--bind", self.policy.bound().map(|(key, _)| key))?;
-        Ok(Configuration::new(manifest, values, &fields.revealed))
-    }
-
-    fn read_configuration(
-        &self,
-        id: &str,
-        manifest: &Manifest,
-        environment: &Environment,
-    ) -> anyhow::Result<connector::Values> {
-        let secrets = self.fields.secrets.iter().map(String::as_str);
-        settings::check_secrets(manifest, "[secrets]", secrets)?;
-        settings::operator_values(id, manifest, &self.fields, environment)
-    }
+/// The connectors of `serve`.
+pub struct Served {
+    /// Files, each a connector's.
+    pub files: Vec<PathBuf>,
+    /// Folders with settings files.
+    pub folders: Vec<PathBuf>,
+    /// How a file is read.
+    pub read: ReadFile,
 }
 
-/// Joins every connector to its workspace and runs until `shutdown`. `announce` is called with the
-/// address of the embedded workspace's page when there is one.
+/// What a process is told from outside.
+#[derive(Clone, Default)]
+pub struct Signals {
+    /// It is asked to stop.
+    pub shutdown: CancellationToken,
+    /// It is asked to read everything again.
+    pub reload: Arc<Notify>,
+}
+
+/// Joins connectors to their workspaces and runs them until it is told to stop.
 ///
 /// # Errors
-/// When a file is no connector or a setting is wrong. Once connectors run, nothing ends them but
-/// `shutdown`.
-pub async fn run(
-    settings: Settings,
-    shutdown: CancellationToken,
-    announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let Settings { connectors, environment, record, grace, listen, data } = settings;
-    let ready = tokio::select! {
-        ready = load_all(connectors, &environment) => ready?,
-        () = shutdown.cancelled() => return Ok(()),
-    };
+/// When a file is no connector or a setting is wrong. Once connectors run, nothing ends them but the
+/// signal.
+pub async fn run(settings: Settings, connectors: Fixed, signals: Signals) -> anyhow::Result<()> {
+    let (process, recording) = begin(settings)?;
+    let outcome = run_fixed(&process, connectors, &signals).await;
+    end(&process, recording, outcome).await
+}
+
+/// Runs the connectors of folders and files, as they come and go, until it is told to stop. None of
+/// them ends it.
+///
+/// # Errors
+/// When a setting of the process itself is wrong.
+pub async fn serve(settings: Settings, served: Served, signals: Signals) -> anyhow::Result<()> {
+    let (process, recording) = begin(settings)?;
+    let Served { files, folders, read } = served;
+    let supervisor = Supervisor::new(process.clone(), read, files, folders);
+    let following = follow_files(&process, true, &signals);
+    tokio::select! {
+        () = supervisor.serve(signals.shutdown.clone()) => {}
+        () = following => {}
+    }
+    end(&process, recording, Ok(())).await
+}
+
+fn begin(settings: Settings) -> anyhow::Result<(Arc<Process>, Option<Recording>)> {
+    let Settings { environment, record, grace, listen, data, announce } = settings;
     let shared = Shared::default();
+    let embedded = Embedded::new(listen, data, shared.events.clone(), announce);
     let recording = record.map(|file| Recording::start(&file, &shared.events)).transpose()?;
-    let process = Process { environment, grace, shared };
-    let outcome = join_all(process, ready, LocalPlace { listen, data }, shutdown, announce).await;
+    let process = Process::new(environment, grace, shared, embedded)?;
+    Ok((Arc::new(process), recording))
+}
+
+async fn end(
+    process: &Process,
+    recording: Option<Recording>,
+    outcome: anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let served = process.embedded.end().await;
     if let Some(recording) = recording {
         recording.finish().await;
     }
-    outcome
+    outcome.and(served)
 }
 
-async fn join_all(
-    process: Process,
-    ready: Vec<Ready>,
-    place: LocalPlace,
-    shutdown: CancellationToken,
-    announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
+async fn run_fixed(
+    process: &Arc<Process>,
+    connectors: Fixed,
+    signals: &Signals,
 ) -> anyhow::Result<()> {
-    let Some(platform) = Platform::read(&process.environment)? else {
-        return run_locally(process, ready, place, shutdown, announce).await;
+    let Fixed { connectors, values, watch } = connectors;
+    let shutdown = &signals.shutdown;
+    let ready = tokio::select! {
+        ready = load_all(process, connectors, &values) => ready?,
+        () = shutdown.cancelled() => return Ok(()),
     };
-    let [ready] = <[_; 1]>::try_from(ready).map_err(|ready| {
-        anyhow!(
-            "a registration token belongs to one connector; run {} processes, each with its own",
-            ready.len()
-        )
-    })?;
-    let keys = settings::keys(&process.environment)?;
-    check_keys(&ready.loaded.manifest, keys.as_deref())?;
-    let link = LinkSettings {
-        device_endpoint: platform.device_endpoint,
-        websocket_endpoint: platform.websocket_endpoint,
-        token: platform.token,
-    };
-    Member { ready, link, keys }.join(&process)?.run(shutdown).await;
+    let mut keepers = JoinSet::new();
+    for (keeper, candidate, membership) in ready {
+        keepers.spawn(keeper.keep(Some((candidate, membership)), shutdown.clone()));
+    }
+    tokio::select! {
+        _ = keepers.join_all() => {}
+        () = follow_files(process, watch, signals) => {}
+    }
     Ok(())
 }
 
-/// What all connectors of a process share.
-struct Process {
-    environment: Environment,
-    grace: Duration,
-    shared: Shared,
+/// Tells keepers what may have changed. Never ends.
+async fn follow_files(process: &Process, watch: bool, signals: &Signals) {
+    let reload = async {
+        loop {
+            signals.reload.notified().await;
+            tracing::info!("reading all connectors again");
+            process.lookout.tell_all();
+        }
+    };
+    let look = async {
+        match watch {
+            true => process.lookout.keep_looking().await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::join!(reload, look);
 }
 
-/// Where the embedded workspace is.
-struct LocalPlace {
-    listen: SocketAddr,
-    data: Option<PathBuf>,
-}
-
-async fn run_locally(
-    process: Process,
-    all: Vec<Ready>,
-    place: LocalPlace,
-    shutdown: CancellationToken,
-    announce: impl FnOnce(&LocalWorkspace) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let data = local_data(place.data, &process.environment)?;
-    let hosted = |ready: &Ready| Hosted {
-        id: ready.id.to_string(),
-        manifest: ready.loaded.manifest.clone(),
-    };
-    let local = LocalWorkspace::bind(LocalSettings {
-        listen: place.listen,
-        data: data.clone(),
-        events: process.shared.events.clone(),
-        hosted: all.iter().map(hosted).collect(),
-    })
-    .await?;
-    let keys = match settings::keys(&process.environment)? {
-        Some(keys) => keys,
-        None => keyfile::read_or_make(&data.join("keys"))?,
-    };
-    let mut joined = JoinSet::new();
-    for ready in all {
-        let link = LinkSettings {
-            device_endpoint: local.device_endpoint(),
-            websocket_endpoint: local.websocket_endpoint(),
-            token: local.registration_token(),
-        };
-        let member = Member { ready, link, keys: Some(keys.clone()) };
-        joined.spawn(member.join(&process)?.run(shutdown.clone()));
+/// All connectors, before the first of them runs: what is wrong with one of them ends the process.
+async fn load_all(
+    process: &Arc<Process>,
+    connectors: Vec<Origin>,
+    values: &[Assignment],
+) -> anyhow::Result<Vec<(Keeper, Candidate, Membership)>> {
+    for Origin { path, read } in &connectors {
+        process.token.note(path, read()?.workspace.has_token());
     }
-    announce(&local)?;
-    // The workspace outlives its connectors, so that their last replies arrive.
-    let connectors_gone = CancellationToken::new();
-    let serving = local.serve(connectors_gone.clone());
-    let ending = async {
-        joined.join_all().await;
-        connectors_gone.cancel();
-    };
-    let (served, ()) = tokio::join!(serving, ending);
-    served
+    let mut loaded = Vec::new();
+    let mut ids = BTreeSet::new();
+    for origin in connectors {
+        let keeper = Keeper::new(process.clone(), origin, false);
+        let candidate = keeper.load().await?;
+        let id = candidate.standing.id.clone();
+        if !ids.insert(id.clone()) {
+            bail!(
+                "two connectors have the id {id}; give each its own with `id` in its settings file \
+                 (CONNECTOR_ID can only be set for one connector)"
+            );
+        }
+        loaded.push((keeper, candidate));
+    }
+    let described = loaded.iter().map(|(_, one)| (&*one.standing.id, &*one.manifest));
+    check_assignments(values, &described.collect::<Vec<_>>())?;
+    let mut settled = Vec::new();
+    for (keeper, candidate) in loaded {
+        let membership = candidate.settle(process).await?;
+        settled.push((keeper, candidate, membership));
+    }
+    Ok(settled)
 }
 
 /// The folder of the embedded workspace.
@@ -257,13 +219,22 @@ async fn run_locally(
 /// When none was given and there is no home.
 pub fn local_data(given: Option<PathBuf>, environment: &Environment) -> anyhow::Result<PathBuf> {
     given
-        .or_else(|| settings::data_folder(environment))
+        .or_else(|| data_folder(environment))
         .context("no folder for the workspace's data: set --data, XDG_DATA_HOME or HOME")
 }
 
+/// What loads the connectors of this process.
+///
+/// # Errors
+/// When this machine cannot run compiled WebAssembly.
+pub fn loader(environment: &Environment) -> anyhow::Result<Loader> {
+    let compiler = Compiler::child_of_this_program()?;
+    Ok(Loader::new(Engine::new()?, cache(environment), compiler))
+}
+
 /// Opens the cache of compiled code. Without one everything works, only slower.
-pub fn cache(environment: &Environment) -> Option<Arc<Cache>> {
-    let folder = settings::cache_folder(environment)?;
+fn cache(environment: &Environment) -> Option<Arc<Cache>> {
+    let folder = crate::settings::cache_folder(environment)?;
     match Cache::open(&folder) {
         Ok(cache) => Some(Arc::new(cache)),
         Err(error) => {
@@ -271,42 +242,6 @@ pub fn cache(environment: &Environment) -> Option<Arc<Cache>> {
             None
         }
     }
-}
-
-/// A connector that is loaded and not yet in a workspace.
-struct Ready {
-    id: Arc<str>,
-    loaded: Loaded,
-    settings: ConnectorSettings,
-}
-
-async fn load_all(
-    connectors: Vec<ConnectorSettings>,
-    environment: &Environment,
-) -> anyhow::Result<Vec<Ready>> {
-    let (engine, cache) = (Engine::new()?, cache(environment));
-    let mut all = Vec::new();
-    let mut ids = BTreeSet::new();
-    for settings in connectors {
-        let loaded = settings.load(&engine, cache.clone()).await?;
-        let id = settings.id(&loaded.manifest, environment);
-        if !ids.insert(id.clone()) {
-            bail!(
-                "two connectors have the id {id}; give each its own with `id` in its settings file \
-                 (CONNECTOR_ID can only be set for one connector)"
-            );
-        }
-        tell_asks(&id, &loaded.manifest);
-        tell_mode(&id, &settings.policy);
-        all.push(Ready { id, loaded, settings });
-    }
-    let described = all.iter().map(|ready| (&*ready.id, &*ready.loaded.manifest));
-    let described: Vec<_> = described.collect();
-    // Flags are the same for all.
-    if let Some(first) = all.first() {
-        settings::check_assignments(&first.settings.fields.values, &described)?;
-    }
-    Ok(all)
 }
 
 /// Nobody should take a report for a refusal.
@@ -330,103 +265,5 @@ fn tell_asks(id: &str, manifest: &Manifest) {
         let origins = origins.join(", ");
         let declared = format!("declares the credential {name} ({kind}) for {origins}: {reason}");
         tracing::info!(connector = id, "{}", printable(&declared));
-    }
-}
-
-/// Without keys a sealed value could never be opened; better to say so before anybody enters one.
-fn check_keys(manifest: &Manifest, keys: Option<&KeyPair>) -> anyhow::Result<()> {
-    let sealed: Vec<_> =
-        manifest.all_fields().into_iter().filter(|f| !f.plain).map(|f| f.key).collect();
-    ensure!(
-        keys.is_some() || sealed.is_empty(),
-        "{} has secret fields ({}), and there are no keys to open them; make a pair with \
-         `aloma-wasm keys`, which writes PRIVATE_KEY and PUBLIC_KEY to .env",
-        manifest.name,
-        sealed.join(", ")
-    );
-    Ok(())
-}
-
-/// One connector on its way into a workspace.
-struct Member {
-    ready: Ready,
-    link: LinkSettings,
-    keys: Option<Arc<KeyPair>>,
-}
-
-/// One connector in its workspace.
-struct Joined {
-    dispatcher: Dispatcher,
-    incoming: tokio::sync::mpsc::Receiver<workspace::Incoming>,
-    driver: workspace::Driver,
-}
-
-impl Member {
-    fn join(self, process: &Process) -> anyhow::Result<Joined> {
-        let Self { ready: Ready { id, loaded, settings }, link, keys } = self;
-        let Process { environment, grace, shared } = process;
-        let manifest = loaded.manifest.clone();
-        let configuration = settings.configuration(&id, &manifest, environment)?;
-        let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
-        let broker = Arc::new(settings.broker(component, &manifest, environment, shared)?);
-        let identity = identity(&id, &manifest, keys.as_deref(), environment);
-        let (link, incoming, driver) = workspace::open(link, identity);
-        let services =
-            Services { broker: broker.clone(), workspace: Arc::new(Tasks(link.clone())) };
-        let authorization = Authorization::new(
-            id.clone(),
-            &manifest,
-            environment,
-            broker.clone(),
-            Some((link.clone(), keys.clone())),
-        );
-        authorization.configure(&configuration);
-        let connector = Connector::new(
-            loaded,
-            connector::Settings {
-                id: id.clone(),
-                services,
-                configuration,
-                limits: settings.limits,
-                events: shared.events.clone(),
-            },
-        );
-        let connector = Arc::new(connector);
-        let dispatcher =
-            Dispatcher { id, connector, broker, link, keys, authorization, grace: *grace };
-        Ok(Joined { dispatcher, incoming, driver })
-    }
-}
-
-fn identity(
-    id: &str,
-    manifest: &Manifest,
-    keys: Option<&KeyPair>,
-    environment: &Environment,
-) -> Identity {
-    let introspection = dispatch::introspection(manifest);
-    let text = |name: &str| environment.get(name).map(str::to_owned);
-    Identity {
-        id: id.to_owned(),
-        version: manifest.version.clone(),
-        name: text("HOSTNAME").unwrap_or_else(|| format!("{id}/{}", manifest.version)),
-        deployment: text("DEPLOYMENT").unwrap_or_default(),
-        public_key: keys.map(|keys| keys.public_env().to_owned()),
-        config_schema: introspection["configSchema"].clone(),
-        introspect: introspection["introspect"].as_str().unwrap_or_default().to_owned(),
-        icon: manifest.icon.clone(),
-    }
-}
-
-impl Joined {
-    /// Runs until `shutdown`: first the calls end, then the link, so that every reply is sent.
-    async fn run(self, shutdown: CancellationToken) {
-        let Self { dispatcher, incoming, driver } = self;
-        let calls_ended = CancellationToken::new();
-        let calls = async {
-            dispatcher.run(incoming, shutdown).await;
-            calls_ended.cancel();
-        };
-        tokio::join!(calls, driver.run(calls_ended.clone()));
     }
 }

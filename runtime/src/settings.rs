@@ -8,24 +8,19 @@ pub mod file;
 #[cfg(test)]
 mod reference;
 pub mod suggestion;
+mod workspace;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use secrecy::SecretString;
-use url::Url;
 
 use crate::connector::{Values, secret_fields};
 use crate::manifest::{Field, Manifest};
 use crate::run::Fields;
-use crate::workspace::keys::KeyPair;
 
 pub use self::environment::Environment;
-
-/// The platform's own endpoints, as the Node SDK has them.
-const DEVICE_ENDPOINT: &str = "https://connect.aloma.io/";
-const WEBSOCKET_ENDPOINT: &str = "wss://connect.aloma.io/transport/";
+pub use self::workspace::{Platform, WorkspaceSettings, keys};
 
 /// Variables that are ours. A connector that declares a field of such a name does not get it from
 /// `.env`.
@@ -42,62 +37,6 @@ const RESERVED: &[&str] = &[
     "REGISTRATION_TOKEN",
     "WEBSOCKET_ENDPOINT",
 ];
-
-/// The workspace of the platform.
-#[derive(Clone)]
-pub struct Platform {
-    /// Lets the connector in.
-    pub token: SecretString,
-    /// The base of the HTTP calls.
-    pub device_endpoint: Url,
-    /// The websocket.
-    pub websocket_endpoint: Url,
-}
-
-impl Platform {
-    /// The platform's workspace, when there is a registration token.
-    ///
-    /// # Errors
-    /// When an endpoint is no URL.
-    pub fn read(environment: &Environment) -> anyhow::Result<Option<Self>> {
-        let token =
-            environment.secret("REGISTRATION_TOKEN").or(environment.secret("REGISTRATION_KEY"));
-        let Some(token) = token else { return Ok(None) };
-        let url = |name: &str, default: &str, schemes: [&str; 2]| -> anyhow::Result<Url> {
-            let text = environment.get(name).unwrap_or(default);
-            let url = Url::parse(text).with_context(|| format!("{name} is no URL: {text}"))?;
-            let [plain, secure] = schemes;
-            ensure!(
-                schemes.contains(&url.scheme()),
-                "{name} must begin with {secure}:// or {plain}://, not {}://",
-                url.scheme()
-            );
-            Ok(url)
-        };
-        Ok(Some(Self {
-            token: token.clone(),
-            device_endpoint: url("DEVICE_ENDPOINT", DEVICE_ENDPOINT, ["http", "https"])?,
-            websocket_endpoint: url("WEBSOCKET_ENDPOINT", WEBSOCKET_ENDPOINT, ["ws", "wss"])?,
-        }))
-    }
-}
-
-/// The keys of the environment.
-///
-/// # Errors
-/// When there is only half a pair, or they are no keys.
-pub fn keys(environment: &Environment) -> anyhow::Result<Option<Arc<KeyPair>>> {
-    match (environment.secret("PRIVATE_KEY"), environment.get("PUBLIC_KEY")) {
-        (None, None) => Ok(None),
-        (Some(private), Some(public)) => Ok(Some(Arc::new(KeyPair::from_env(private, public)?))),
-        (Some(_), None) => Err(half("PRIVATE_KEY", "PUBLIC_KEY")),
-        (None, Some(_)) => Err(half("PUBLIC_KEY", "PRIVATE_KEY")),
-    }
-}
-
-fn half(set: &str, unset: &str) -> anyhow::Error {
-    anyhow!("{set} is set and {unset} is not; set both, or make a new pair with `aloma-wasm keys`")
-}
 
 /// A `--config` flag.
 #[derive(Clone, Debug)]

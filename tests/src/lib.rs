@@ -20,6 +20,7 @@ pub mod raw_api;
 pub mod scene;
 pub mod sealing;
 pub mod server;
+pub mod serving;
 pub mod stream_api;
 pub mod workspace;
 
@@ -34,5 +35,6 @@ pub use process::Process;
 pub use raw_api::{RawApi, Then};
 pub use scene::Scene;
 pub use sealing::Seal;
+pub use serving::{Folder, Serving};
 pub use stream_api::StreamApi;
 pub use workspace::{FakeWorkspace, error_of};

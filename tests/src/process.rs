@@ -78,6 +78,11 @@ impl Process {
         self.signal(Signal::INT);
     }
 
+    /// Sends SIGHUP, which asks to read the files again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("the process still runs");
         let id = i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process id");

@@ -461,12 +461,10 @@ async fn an_answer_can_begin_before_its_request_is_over() {
 }
 
 /// Moves so many bytes in each direction and both, and looks at the memory that this took.
-async fn move_bytes(bytes: u64, configuration: &[(&str, &str)]) {
+async fn move_bytes(bytes: u64, setting: Setting) {
     let api = StreamApi::start();
-    let setting =
-        Scene::connector("outbound").allow_private(&api.origin()).args(["--call-timeout", "1800"]);
-    let with = |setting: Setting, (key, value): &(&str, &str)| setting.config(key, *value);
-    let scene = configuration.iter().fold(setting, with).start().await;
+    let setting = setting.allow_private(&api.origin()).args(["--call-timeout", "1800"]);
+    let scene = setting.start().await;
     let transfer = |bytes: u64, declared: bool| {
         json!({
             "authority": api.address().to_string(),
@@ -503,20 +501,26 @@ async fn move_bytes(bytes: u64, configuration: &[(&str, &str)]) {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn bodies_of_any_length_pass_through_little_memory() {
-    move_bytes(200 << 20, &[]).await;
+    move_bytes(200 << 20, Scene::connector("outbound")).await;
 }
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn bodies_in_which_a_secret_is_looked_for_pass_through_little_memory() {
-    move_bytes(80 << 20, &[("TOKEN", "a-secret-that-is-nowhere")]).await;
+    let setting = Scene::connector("outbound").config("TOKEN", "a-secret-that-is-nowhere");
+    move_bytes(80 << 20, setting).await;
 }
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
 #[ignore = "it moves 40 GB, which takes minutes; run it after changes to streaming"]
 async fn ten_gigabytes_pass_through_little_memory() {
-    move_bytes(10_000_000_000, &[]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("connector.toml");
+    let limits = "sent-mib = 10000\nreceived-mib = 10000\ndecoded-mib = 10000";
+    let settings = format!("component = '{}'\n[limits]\n{limits}\n", guest("outbound").display());
+    std::fs::write(&file, settings).expect("a file");
+    move_bytes(10_000_000_000, Scene::file(&file)).await;
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ impl Client {
             network: Network::default(),
             identities: HashMap::new(),
             component: "bench".into(),
+            limits: Arc::default(),
             policy: Policy::parse(&[], &[origin.to_owned()])?,
             credentials: BTreeMap::new(),
             store: Arc::new(MemoryStore::default()),
@@ -67,7 +68,8 @@ impl Client {
                 let request =
                     Request { method: "GET".into(), url: url.clone(), ..Request::default() };
                 let deadline = Instant::now() + PATIENCE;
-                let scope = Scope { call: None, deadline, vault: Arc::default() };
+                let (vault, allowance) = (Arc::default(), Arc::default());
+                let scope = Scope { call: None, deadline, vault, allowance };
                 let answer = broker.send(request, &scope).await?;
                 (answer.status, answer.body.len())
             }

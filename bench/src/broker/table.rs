@@ -7,8 +7,7 @@ use super::{Loaded, Measured, Round};
 use crate::limits::{
     AIM_CONNECTIONS, AIM_CPU, AIM_LATENCY, ANSWER_BYTES, REQUESTS_AT_ONCE, REQUESTS_COUNTED,
 };
-use crate::table::{NOTHING, Unit, median, show};
-use crate::usage::load_average;
+use crate::table::{NOTHING, Unit, circumstances, median, ratio, show};
 
 struct Line {
     label: String,
@@ -29,11 +28,12 @@ enum Aim {
 /// Prints everything.
 pub fn print(measured: &[Measured]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let load = load_average().unwrap_or_else(|| "unknown".into());
     let rounds = measured.first().map_or(0, |one| one.rounds.len());
-    writeln!(out, "\nRequests on loopback, answers of {ANSWER_BYTES} bytes, {cores} cores;")?;
-    writeln!(out, "medians of {rounds} rounds; load average at the end {load}\n")?;
+    writeln!(
+        out,
+        "\nRequests on loopback, answers of {ANSWER_BYTES} bytes; medians of {rounds} rounds;"
+    )?;
+    writeln!(out, "{}\n", circumstances())?;
     writeln!(
         out,
         "{:<42}{:>10}{:>10}{:>10}{:>8}{:>8}",
@@ -96,11 +96,10 @@ impl Line {
     fn show(&self, measured: &[Measured]) -> String {
         let of = |kind| {
             let one = measured.iter().find(|one| one.kind == kind)?;
-            median(one.rounds.iter().map(self.value).collect())
+            median(one.rounds.iter().map(self.value))
         };
         let [broker, watched, direct] = [Kind::Broker, Kind::Watched, Kind::Direct].map(of);
-        let ratio = broker.zip(direct).map(|(broker, direct)| broker / direct);
-        let ratio = ratio.map_or_else(|| NOTHING.into(), |ratio| format!("{ratio:.2}"));
+        let ratio = ratio(broker, direct);
         let aim = match self.aim {
             Some(Aim::Ratio(aim)) => format!("{aim:.2}"),
             Some(Aim::Number(aim)) => show(self.unit, Some(aim)),

@@ -88,12 +88,14 @@ impl Answer {
             AnswerBody::Whole(body, held) => (body, held),
             AnswerBody::Pieces(body) => {
                 let body =
-                    collect(body, limit, &mut held).await.map_err(|unread| match unread {
-                        Unread::TooLarge => {
-                            Error::AnswerSize(format!("the answer is over {limit} bytes"))
-                        }
-                        Unread::Failed(error) => error,
-                    })?;
+                    collect(body, limit as u64, &mut held).await.map_err(
+                        |unread| match unread {
+                            Unread::TooLarge => {
+                                Error::AnswerSize(format!("the answer is over {limit} bytes"))
+                            }
+                            Unread::Failed(error) => error,
+                        },
+                    )?;
                 (body, held)
             }
         };
@@ -129,18 +131,18 @@ pub(super) enum Unread {
 /// Reads a body to its end.
 pub(super) async fn collect(
     body: impl Body<Data = Bytes, Error = Error>,
-    limit: usize,
+    limit: u64,
     held: &mut Held,
 ) -> Result<Bytes, Unread> {
     // Said beforehand, it need not be read to be refused.
-    if body.size_hint().lower() > limit as u64 {
+    if body.size_hint().lower() > limit {
         return Err(Unread::TooLarge);
     }
     let mut body = std::pin::pin!(body);
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Unread::Failed)?.into_data() else { continue };
-        if whole.len() + data.len() > limit {
+        if (whole.len() + data.len()) as u64 > limit {
             return Err(Unread::TooLarge);
         }
         held.grow(data.len()).map_err(Unread::Failed)?;

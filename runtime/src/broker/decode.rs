@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 
+use super::cap::Cap;
 use super::held::{Budget, Held};
 use super::limits::{
     BROTLI_WINDOW, CODINGS, DECODED_CHUNK, DEFLATE_WINDOW, SMALL_BODY, ZSTD_WINDOW_LOG,
@@ -44,7 +45,7 @@ pub(super) fn ask(headers: &mut HeaderMap, method: &Method) -> bool {
 }
 
 /// The body of an answer, decoded where it has codings that we know. Its length and codings then
-/// leave the header, and it ends with [`Error::AnswerSize`] past `limit` bytes, or past twice as many
+/// leave the header, and it ends with the error of the cap past so many bytes, or past twice as many
 /// compressed ones. Other codings, and bodies without one, stay as they are. `origin` is for the texts
 /// of errors.
 ///
@@ -53,7 +54,7 @@ pub(super) fn ask(headers: &mut HeaderMap, method: &Method) -> bool {
 pub(super) fn decode<B>(
     headers: &mut HeaderMap,
     body: B,
-    limit: u64,
+    cap: Cap,
     origin: &str,
     budget: &Budget,
 ) -> Result<Decoded<B>, Error>
@@ -69,13 +70,13 @@ where
     }
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);
-    let trailers = Trailers::default();
+    let (trailers, limit) = (Trailers::default(), cap.bytes);
     let mut data = data(body, trailers.clone(), limit.saturating_mul(2).max(SMALL_BODY));
     // The last one was applied last.
     for coding in codings.into_iter().rev() {
         data = layer(coding, data, limit, budget.hold());
     }
-    Ok(Decoded::Decoded(Decoding { data: Some(data), trailers, limit, origin: origin.into() }))
+    Ok(Decoded::Decoded(Decoding { data: Some(data), trailers, cap, origin: origin.into() }))
 }
 
 /// A body after [`decode`].
@@ -89,7 +90,7 @@ pub(super) struct Decoding {
     /// None once it has ended.
     data: Option<Data>,
     trailers: Trailers,
-    limit: u64,
+    cap: Cap,
     origin: Arc<str>,
 }
 
@@ -335,10 +336,7 @@ impl Decoding {
     fn error(&self, error: io::Error) -> Error {
         let origin = &self.origin;
         if error.get_ref().is_some_and(|inner| inner.is::<OverLimit>()) {
-            let limit = self.limit;
-            let text =
-                format!("the body of the answer of {origin} is over {limit} bytes, unpacked");
-            return Error::AnswerSize(text);
+            return self.cap.error(origin).map(|text| format!("{text}, unpacked"));
         }
         error.downcast().unwrap_or_else(|error| {
             Error::Interrupted(format!(

@@ -11,20 +11,20 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::allowance::{Flow, Metered};
 use super::answer::{
     Answer, AnswerBody, Capped, Mortal, Reading, Timed, Unread, Watch, Watched, WireBytes, collect,
 };
 use super::backoff::Pauses;
+use super::cap::Cap;
 use super::credential::Dressed;
 use super::decode::{self, Decoded};
 use super::dial::{Dialled, Used};
-use super::failure::{
-    Failure, broken, not_connected, out_of_time, timed_out, too_large, unsent_or_broken,
-};
+use super::failure::{Failure, broken, not_connected, out_of_time, timed_out, unsent_or_broken};
 use super::held::Budget;
 use super::limits::REFUSAL_BODY;
 use super::order::Order;
-use super::payload::Payload;
+use super::payload::{Payload, Upload};
 use super::policy::Policy;
 use super::pool::Pools;
 use super::record::{Tally, Teller};
@@ -32,21 +32,34 @@ use super::request::{Error, Parsed, Request, Scope};
 use super::retry::{Fate, after_one_that_may_be_done, again, may_be_done};
 use super::traffic::asked::asked_pause;
 use super::traffic::{Place, Share, budget};
+use crate::envelope::Limits;
 use crate::events::Connection;
 
 /// The connections of one connector, and what it may do with them.
 pub(super) struct Door {
     teller: Arc<Teller>,
     policy: Arc<Policy>,
+    limits: Arc<Limits>,
     budget: Budget,
     pools: Pools,
-    traffic: Share,
+    traffic: Arc<Share>,
 }
 
 impl Door {
-    pub fn new(teller: Teller, policy: Arc<Policy>, pools: Pools, traffic: Share) -> Self {
-        let (teller, budget) = (Arc::new(teller), Budget::default());
-        Self { teller, policy, budget, pools, traffic }
+    pub fn new(
+        teller: Teller,
+        policy: Arc<Policy>,
+        pools: Pools,
+        traffic: Arc<Share>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        let (teller, budget) = (Arc::new(teller), Budget::new(&limits));
+        Self { teller, policy, limits, budget, pools, traffic }
+    }
+
+    /// What the connector may use up.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     pub fn budget(&self) -> &Budget {
@@ -55,6 +68,11 @@ impl Door {
 
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The connector's part in the traffic.
+    pub fn traffic(&self) -> &Arc<Share> {
+        &self.traffic
     }
 
     /// How many connections there are.
@@ -72,6 +90,7 @@ impl Door {
     pub async fn deliver(&self, order: &Order<'_>, tally: &mut Tally) -> Result<Answer, Error> {
         let mut pauses = order.pauses.clone();
         let (mut attempt, mut is_renewed, mut may_be_done_before) = (1, false, false);
+        order.allowance.request(body_bytes(order.request))?;
         self.traffic.repeats.request();
         loop {
             let told = |error| told(error, may_be_done_before);
@@ -130,12 +149,11 @@ impl Door {
     async fn read_refusal(&self, answer: &mut Answer, order: &Order<'_>) -> Result<(), Failure> {
         let AnswerBody::Pieces(pieces) = &mut answer.body else { return Ok(()) };
         let mut held = self.budget.hold();
-        let reading = timeout_at(order.times.until, collect(pieces, REFUSAL_BODY, &mut held)).await;
+        let cap = Cap::fixed(REFUSAL_BODY);
+        let reading = timeout_at(order.times.until, collect(pieces, cap.bytes, &mut held)).await;
         let (body, outcome) = match reading {
             Ok(Ok(body)) => (body, Ok(())),
-            Ok(Err(unread)) => {
-                (Bytes::new(), Err(unread_body(unread, order.request, REFUSAL_BODY)))
-            }
+            Ok(Err(unread)) => (Bytes::new(), Err(unread_body(unread, order.request, &cap))),
             Err(_) => (Bytes::new(), Err(out_of_time())),
         };
         answer.body = AnswerBody::Whole(body, held);
@@ -170,6 +188,10 @@ impl Door {
             tally.gave_up(format!("not sent again: {error}"));
             return None;
         }
+        if let Err(breach) = order.allowance.allows(body_bytes(request)) {
+            tally.gave_up(format!("not sent again: {breach}"));
+            return None;
+        }
         if !self.traffic.repeats.may_repeat() {
             tally.gave_up(budget::SPENT.into());
             return None;
@@ -191,6 +213,9 @@ impl Door {
         let asked = Instant::now();
         self.traffic.breakers.check(route).map_err(Failure::last)?;
         let place = self.traffic.enter(route, &order.pace, until).await.map_err(Failure::last)?;
+        // An upload is counted piece by piece.
+        let sent = order.allowance.send(request.body.len() as u64);
+        sent.map_err(|breach| Failure::last(breach.into()))?;
         let pass = self.traffic.breakers.admit(route).map_err(Failure::last)?;
         let started = Instant::now();
         tally.queued(started - asked);
@@ -264,8 +289,12 @@ impl Door {
     ) -> Result<Answer, Failure> {
         let (mut head, body) = answer.into_parts();
         // Cheap, and an error is rare. Of its query nothing is told.
-        let uri = request.uri.clone();
-        let body = body.map_err(move |error| broken(&origin(&uri), &error));
+        let (uri, upload) = (request.uri.clone(), request.upload.clone());
+        // An upload that ends with an error takes its connection along.
+        let own = move || upload.as_ref().and_then(Upload::failure);
+        let body =
+            body.map_err(move |error| own().unwrap_or_else(|| broken(&origin(&uri), &error)));
+        let body = Metered::new(body, Flow::Received, order.allowance);
         let is_coded = request.decodes && head.headers.contains_key(CONTENT_ENCODING);
         if !is_coded {
             let body = self.take(body, request, order, place).await?;
@@ -276,7 +305,7 @@ impl Door {
         let body = decode::decode(
             &mut head.headers,
             body,
-            order.answer_bytes,
+            order.answer_cap,
             request.origin(),
             &self.budget,
         );
@@ -294,21 +323,17 @@ impl Door {
         order: &Order<'_>,
         place: Place,
     ) -> Result<AnswerBody, Failure> {
+        let body = Metered::new(body, Flow::Decoded, order.allowance);
+        let cap = order.answer_cap;
         match order.reading {
             Reading::Whole => {
                 let mut held = self.budget.hold();
-                let whole = collect(body, request.answer_bytes, &mut held).await;
-                let limit = request.answer_bytes;
-                let whole = whole.map_err(|unread| unread_body(unread, request, limit))?;
+                let whole = collect(body, cap.bytes, &mut held).await;
+                let whole = whole.map_err(|unread| unread_body(unread, request, &cap))?;
                 Ok(AnswerBody::Whole(whole, held))
             }
             Reading::Pieces => {
-                let text = format!(
-                    "the answer of {} is over {} bytes (answer-mib in connector.toml)",
-                    request.origin(),
-                    order.answer_bytes
-                );
-                let capped = Capped::new(body, order.answer_bytes, Error::AnswerSize(text));
+                let capped = Capped::new(body, cap.bytes, cap.error(request.origin()));
                 let timed = Timed::new(capped, request.pause, order.times.deadline);
                 let body = Mortal::new(Watched::new(timed, place), order.times.deadline);
                 Ok(AnswerBody::Pieces(body.boxed_unsync()))
@@ -386,14 +411,21 @@ async fn not_connected_in_time(request: &Parsed, connection: &mut CaptureConnect
     std::future::pending().await
 }
 
-/// Whether the body has gone already.
-pub(super) fn is_spent(request: &Parsed) -> bool {
-    request.upload.as_ref().is_some_and(super::payload::Upload::is_spent)
+/// What a request will send at least.
+fn body_bytes(request: &Parsed) -> u64 {
+    // One that is made while it is sent has something, as far as anybody knows.
+    let uploaded = |upload: &Upload| upload.length().unwrap_or(1);
+    request.upload.as_ref().map_or(request.body.len() as u64, uploaded)
 }
 
-fn unread_body(unread: Unread, request: &Parsed, limit: usize) -> Failure {
+/// Whether the body has gone already.
+pub(super) fn is_spent(request: &Parsed) -> bool {
+    request.upload.as_ref().is_some_and(Upload::is_spent)
+}
+
+fn unread_body(unread: Unread, request: &Parsed, cap: &Cap) -> Failure {
     match unread {
-        Unread::TooLarge => Failure::last(too_large(request, "body", limit)),
+        Unread::TooLarge => Failure::last(cap.error(request.origin())),
         Unread::Failed(error @ Error::Interrupted(_)) => Failure { fate: Fate::MaybeSent, error },
         Unread::Failed(error) => Failure::last(error),
     }

@@ -43,7 +43,7 @@ pub(super) fn unsent_or_broken(error: &legacy::Error, request: &Parsed) -> Failu
     }
     let hyper = find::<hyper::Error>(error);
     if hyper.is_some_and(hyper::Error::is_parse_too_large) {
-        return Failure::last(too_large(request, "head", ANSWER_HEAD));
+        return Failure::last(head_too_large(request));
     }
     // hyper cancels only what it has not begun to send.
     if error.is_connect() || hyper.is_some_and(hyper::Error::is_canceled) {
@@ -115,9 +115,9 @@ pub(super) fn out_of_time() -> Failure {
     Failure::last(Error::Timeout(text.into()))
 }
 
-pub(super) fn too_large(request: &Parsed, part: &str, limit: usize) -> Error {
+fn head_too_large(request: &Parsed) -> Error {
     Error::AnswerSize(format!(
-        "the {part} of the answer of {} is over {limit} bytes",
+        "the head of the answer of {} is over {ANSWER_HEAD} bytes",
         request.origin()
     ))
 }

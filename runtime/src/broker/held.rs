@@ -7,31 +7,42 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::limits::{HELD, HELD_UNIT};
+use super::limits::HELD_UNIT;
 use super::request::Error;
+use crate::envelope::{Breach, Limit, Limits};
 
 /// What a connector may still have held. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Budget(Arc<Semaphore>);
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    room: Arc<Semaphore>,
+    breach: Breach,
+}
 
 /// Some bytes that are held, until it is dropped.
 #[derive(Debug)]
 pub struct Held {
-    budget: Arc<Semaphore>,
+    budget: Budget,
     permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(HELD / HELD_UNIT)))
+impl Budget {
+    /// That of a connector with these limits.
+    pub fn new(limits: &Limits) -> Self {
+        let room = Arc::new(Semaphore::new(limits.bytes(Limit::Held) / HELD_UNIT));
+        Self { room, breach: limits.breach(Limit::Held) }
+    }
+
+    /// Nothing held yet.
+    pub fn hold(&self) -> Held {
+        Held { budget: self.clone(), permit: None, bytes: 0 }
     }
 }
 
-impl Budget {
-    /// Nothing held yet.
-    pub fn hold(&self) -> Held {
-        Held { budget: self.0.clone(), permit: None, bytes: 0 }
+#[cfg(test)]
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(&Limits::default())
     }
 }
 
@@ -45,14 +56,8 @@ impl Held {
         let units = total.div_ceil(HELD_UNIT) - self.bytes.div_ceil(HELD_UNIT);
         let more = u32::try_from(units)
             .ok()
-            .and_then(|units| self.budget.clone().try_acquire_many_owned(units).ok());
-        let more = more.ok_or_else(|| {
-            Error::Limit(format!(
-                "more than {} MiB of requests and answers are held for this connector; take or \
-                 cancel some before you make more",
-                HELD >> 20
-            ))
-        })?;
+            .and_then(|units| self.budget.room.clone().try_acquire_many_owned(units).ok());
+        let more = more.ok_or(self.budget.breach)?;
         self.bytes = total;
         match &mut self.permit {
             Some(permit) => permit.merge(more),
@@ -68,12 +73,15 @@ mod tests {
 
     #[test]
     fn what_is_dropped_can_be_held_again() {
-        let budget = Budget::default();
+        const HELD: usize = 3 << 20;
+        let limits = Limits::default().with(Limit::Held, 3);
+        let budget = Budget::new(&limits);
         let mut first = budget.hold();
         for _ in 0..HELD / 1000 {
             first.grow(1000).expect("room");
         }
-        assert!(budget.hold().grow(HELD_UNIT * 2).is_err());
+        let breach = Error::from(limits.breach(Limit::Held));
+        assert_eq!(budget.hold().grow(HELD_UNIT * 2), Err(breach));
         assert!(first.grow(HELD).is_err());
         drop(first);
         budget.hold().grow(HELD).expect("room again");

@@ -1,4 +1,5 @@
-//! Every number of the broker, with its reason.
+//! Every number of the broker, with its reason. Those that an operator can change are in
+//! `envelope.rs`.
 
 use std::time::Duration;
 
@@ -23,12 +24,6 @@ pub const HEADER_BYTES: usize = 64 * 1024;
 /// Bytes of an idempotency key. APIs that have one stop at 255.
 pub(super) const IDEMPOTENCY_KEY_BYTES: usize = 255;
 
-/// Bytes of a request's body, which is held in memory so that it can be sent again.
-pub const REQUEST_BODY: usize = 32 * 1024 * 1024;
-
-/// Bytes of an answer's body, which is held in memory until the guest takes it.
-pub const ANSWER_BODY: usize = 32 * 1024 * 1024;
-
 /// Bytes of an answer's head: far above what servers send, far below what would hurt.
 pub(super) const ANSWER_HEAD: usize = 128 * 1024;
 
@@ -38,18 +33,11 @@ pub(super) const ANSWER_HEADERS: usize = 256;
 /// Bytes of a token endpoint's answer. Tokens have a few kB; some answers carry a profile beside.
 pub(super) const TOKEN_ANSWER: usize = 256 * 1024;
 
-/// Bytes of bodies, of requests and of answers, that are held for one connector at once: eight of the
-/// largest.
-pub const HELD: usize = 256 * 1024 * 1024;
-
-/// They are counted in pieces of this size.
+/// Bodies that are held for a connector are counted in pieces of this size.
 pub(super) const HELD_UNIT: usize = 1024;
 
-/// Requests of one connector that are on the wire at the same time.
-pub(super) const IN_FLIGHT: usize = 64;
-
 /// Requests to one origin that are on the wire at the same time, of all connectors together: what two
-/// of them may have, so that none can fill an origin alone. Servers that speak HTTP/2 commonly take
+/// of them have unless their limits are changed, so that none can fill an origin alone. Servers that speak HTTP/2 commonly take
 /// 100 on one connection.
 pub(super) const PLACES_PER_ORIGIN: usize = 128;
 
@@ -213,9 +201,9 @@ pub(super) const JITTER: f64 = 0.3;
 /// found best: the mean still grows by half each time.
 pub(super) const DECORRELATED_GROWTH: u32 = 3;
 
-/// Repeats that a connector may make at once: one for every request under way, so that a server's
-/// hiccup costs none of them.
-pub(super) const REPEATS_AT_ONCE: f64 = IN_FLIGHT as f64;
+/// Repeats that a connector may make at once, at least: what one request with all its attempts makes.
+/// Else as many as it may have requests on the wire, so that a server's hiccup costs none of them.
+pub(super) const LEAST_REPEATS: usize = MOST_ATTEMPTS as usize;
 
 /// Requests that give a connector one more repeat. A server in trouble gets a fifth more than usual,
 /// not three times as much.

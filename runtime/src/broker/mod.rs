@@ -4,8 +4,10 @@
 //! own connections, grants and credential.
 
 mod address;
+mod allowance;
 mod answer;
 mod backoff;
+mod cap;
 mod credential;
 mod decode;
 mod delivery;
@@ -35,6 +37,7 @@ use std::time::SystemTime;
 
 use http_body_util::BodyExt;
 
+use crate::envelope::{Limit, Limits};
 use crate::events::{Component, Decision, Events};
 use crate::tls::ClientIdentity;
 use answer::{Answer, Reading, Watched};
@@ -46,14 +49,16 @@ use pool::Pools;
 use record::{BodyTally, Tally, Teller};
 use redirect::Next;
 use request::Parsed;
+use traffic::Share;
 
+pub use allowance::Allowance;
 pub use answer::Streamed;
 pub use credential::{
     Auth, CredentialError, CredentialSettings, DiskStore, Entry, EntryName, Lookup, MemoryStore,
     OAuthClient, OnRefresh, Prepared, Signing, Source, Store, StoreError,
 };
 pub use held::Held;
-pub use limits::{ANSWER_BODY, HEADER_BYTES, HEADERS, HELD, REQUEST_BODY, URL_BYTES};
+pub use limits::{HEADER_BYTES, HEADERS, URL_BYTES};
 pub use network::{Network, NetworkSettings};
 pub use payload::{Pieces, Upload};
 pub use policy::{
@@ -75,6 +80,8 @@ pub struct Setup {
     pub component: Component,
     /// What it may reach.
     pub policy: Policy,
+    /// What it may use up.
+    pub limits: Arc<Limits>,
     /// Its credentials by name, beside the grant that it makes through the workspace.
     pub credentials: BTreeMap<String, Prepared>,
     /// Where their tokens are kept.
@@ -95,17 +102,62 @@ impl Broker {
         Self::with_resolver(setup, Arc::new(SystemResolver))
     }
 
+    /// A broker that takes the place of another one of the same connector. It goes on with its part
+    /// in the traffic: what servers asked for and which of them are left alone stays. With
+    /// `with_grant` it goes on with the grant made through the workspace as well, which both then
+    /// hold as one, so that no refresh token is used twice.
+    pub fn after(setup: Setup, former: &Self, with_grant: bool) -> Self {
+        let at_once = |limits: &Limits| limits.get(Limit::InFlight);
+        let share = match at_once(former.door.limits()) == at_once(&setup.limits) {
+            true => former.door.traffic().clone(),
+            false => Arc::new(Self::share(&setup)),
+        };
+        let grant = with_grant.then_some(&former.credentials);
+        Self::make(setup, Arc::new(SystemResolver), share, grant)
+    }
+
     fn with_resolver(setup: Setup, resolver: Arc<dyn Resolve>) -> Self {
-        let Setup { component, policy, credentials, store, network, identities, traffic, events } =
-            setup;
+        let share = Self::share(&setup);
+        Self::make(setup, resolver, Arc::new(share), None)
+    }
+
+    fn share(setup: &Setup) -> Share {
+        setup.traffic.share(setup.component.connector.clone(), setup.limits.clone())
+    }
+
+    fn make(
+        setup: Setup,
+        resolver: Arc<dyn Resolve>,
+        share: Arc<Share>,
+        former: Option<&Credentials>,
+    ) -> Self {
+        let Setup {
+            component,
+            policy,
+            limits,
+            credentials,
+            store,
+            network,
+            identities,
+            events,
+            ..
+        } = setup;
         let connector = component.connector.clone();
-        let share = traffic.share(connector.clone());
         let teller = Teller::new(component, events);
         let policy = Arc::new(policy);
         let pools = Pools::new(policy.clone(), resolver, Arc::new(network), identities);
-        let door = Arc::new(Door::new(teller, policy, pools, share));
+        let door = Arc::new(Door::new(teller, policy, pools, share, limits));
         let tools = Tools { sender: door.clone(), store, clock: Arc::new(SystemTime::now) };
-        Self { credentials: Credentials::new(connector, credentials, tools), door }
+        let credentials = match former {
+            None => Credentials::new(connector, credentials, tools),
+            Some(former) => former.with_same_grant(connector, credentials, tools),
+        };
+        Self { credentials, door }
+    }
+
+    /// What a new call may use up.
+    pub fn allowance(&self) -> Arc<Allowance> {
+        Arc::new(Allowance::new(self.door.limits()))
     }
 
     /// Begins to hold bodies for a guest: what it has handed over and not yet sent.
@@ -120,7 +172,9 @@ impl Broker {
         let mut tally = self.door.tally(&request, scope);
         let outcome = self.carry_out(request, None, Reading::Whole, scope, &mut tally).await;
         let outcome = match outcome {
-            Ok(answer) => answer.whole(ANSWER_BODY, self.hold()).await,
+            Ok(answer) => {
+                answer.whole(self.door.limits().bytes(Limit::AnswerBody), self.hold()).await
+            }
             Err(error) => Err(error),
         };
         let outcome =
@@ -167,7 +221,7 @@ impl Broker {
         tally: &mut Tally,
     ) -> Result<Answer, Error> {
         sealed::check_address(&request.url, &scope.vault)?;
-        let mut request = Parsed::new(request, upload)?;
+        let mut request = Parsed::new(request, upload, self.door.limits())?;
         let times = Times { until: request.until(scope), deadline: scope.deadline };
         let (mut hops, mut by) = (0, None);
         loop {
@@ -212,12 +266,13 @@ impl Broker {
         let mut request = given;
         order::apply(terms, &mut request)?;
         let is_filled = sealed::fill_in(&mut request, &permit, policy, vault)?;
+        request.upload = request.upload.map(|upload| upload.metered(&scope.allowance));
         let holds_secret = is_filled || credential.is_some();
         // Also what holds no secret: what one request stored, another can ask for.
         let keeps_secrets =
             holds_secret || self.credentials.scrubbers().iter().any(|one| !one.is_empty());
         order::ask_for_coding(&mut request, keeps_secrets);
-        let mut order = Order::new(&request, &permit, credential.as_deref(), vault, times, reading);
+        let mut order = Order::new(&request, &permit, credential.as_deref(), scope, times, reading);
         // Over plain http, nothing else may carry a secret.
         let may_carry = request.url.scheme() == "http" && permit.is_private();
         order.purpose.private_only = holds_secret && may_carry;

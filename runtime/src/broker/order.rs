@@ -8,14 +8,16 @@ use tokio::time::Instant;
 use super::answer::Reading;
 use http::header::ACCEPT_ENCODING;
 
+use super::allowance::Allowance;
 use super::backoff::Pauses;
+use super::cap::Cap;
 use super::credential::Credential;
 use super::decode;
 use super::limits::{ATTEMPTS, FIRST_PAUSE, LONGEST_TOTAL};
 use super::payload::Upload;
 use super::policy::{Permit, Terms};
 use super::pool::Purpose;
-use super::request::{Error, Parsed};
+use super::request::{Error, Parsed, Scope};
 use super::retry::add_key;
 use super::traffic::{Pace, Route};
 use crate::vault::Vault;
@@ -26,14 +28,15 @@ pub(super) struct Order<'a> {
     pub request: &'a Parsed,
     pub credential: Option<&'a Credential>,
     pub vault: &'a Vault,
+    pub allowance: &'a Arc<Allowance>,
     pub route: Route,
     pub pace: Pace,
     pub attempts: u32,
     pub pauses: Pauses,
     pub purpose: Purpose,
     pub reading: Reading,
-    /// Bytes of the answer's body, decoded.
-    pub answer_bytes: u64,
+    /// The largest body of the answer.
+    pub answer_cap: Cap,
     pub times: Times,
 }
 
@@ -51,7 +54,7 @@ impl<'a> Order<'a> {
         request: &'a Parsed,
         permit: &Permit,
         credential: Option<&'a Credential>,
-        vault: &'a Vault,
+        scope: &'a Scope,
         times: Times,
         reading: Reading,
     ) -> Self {
@@ -60,7 +63,8 @@ impl<'a> Order<'a> {
         Self {
             request,
             credential,
-            vault,
+            vault: &scope.vault,
+            allowance: &scope.allowance,
             route: Route::new(permit.origin(), name),
             pace: pace(permit),
             attempts: attempts(request, terms),
@@ -71,7 +75,7 @@ impl<'a> Order<'a> {
                 private_only: false,
             },
             reading,
-            answer_bytes: answer_bytes(request, terms, reading),
+            answer_cap: answer_cap(request, terms, reading),
             times: times.within(terms),
         }
     }
@@ -102,7 +106,7 @@ pub(super) fn apply(terms: &Terms, request: &mut Parsed) -> Result<(), Error> {
         request.upload = upload.map(|upload| upload.limited(most as u64, Error::Limit(text)));
     }
     if let Some(most) = terms.answer_bytes {
-        request.answer_bytes = most;
+        request.answer_cap = Cap::granted(most);
     }
     if let Some(field) = &terms.idempotency_header {
         request.keyed |= add_key(&request.method, field, &mut request.headers);
@@ -119,13 +123,12 @@ pub(super) fn ask_for_coding(request: &mut Parsed, keeps_secrets: bool) {
     request.decodes = decode::ask(&mut request.headers, &request.method);
 }
 
-/// What comes in pieces is not held, and so has no limit but the operator's.
-fn answer_bytes(request: &Parsed, terms: &Terms, reading: Reading) -> u64 {
-    let most = match reading {
-        Reading::Whole => Some(request.answer_bytes),
-        Reading::Pieces => terms.answer_bytes,
-    };
-    most.map_or(u64::MAX, |most| most as u64)
+/// What comes in pieces is not held, and so has no limit of its own but the grant's.
+fn answer_cap(request: &Parsed, terms: &Terms, reading: Reading) -> Cap {
+    match (reading, terms.answer_bytes) {
+        (Reading::Pieces, None) => Cap::none(),
+        _ => request.answer_cap,
+    }
 }
 
 fn attempts(request: &Parsed, terms: &Terms) -> u32 {

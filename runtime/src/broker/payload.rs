@@ -1,8 +1,8 @@
 //! A request's body on its way out: whole, or passed through as the guest makes it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use parking_lot::Mutex;
 
+use super::allowance::{Allowance, Flow, Metered};
 use super::answer::Capped;
 use super::request::Error;
 
@@ -33,6 +34,7 @@ struct Source {
 struct Progress {
     is_spent: AtomicBool,
     sent: AtomicU64,
+    failed: OnceLock<Error>,
 }
 
 impl Upload {
@@ -60,6 +62,11 @@ impl Upload {
         self.changed(|pieces| Capped::new(pieces, most, error).boxed_unsync())
     }
 
+    /// The same body, which ends with an error where the call has sent too much.
+    pub(super) fn metered(&self, allowance: &Arc<Allowance>) -> Self {
+        self.changed(|pieces| Metered::new(pieces, Flow::Sent, allowance).boxed_unsync())
+    }
+
     /// How long it is, where that is known beforehand.
     pub(super) fn length(&self) -> Option<u64> {
         self.0.length
@@ -68,6 +75,11 @@ impl Upload {
     /// Whether a piece of it was taken.
     pub(super) fn is_spent(&self) -> bool {
         self.0.progress.is_spent.load(Ordering::Relaxed)
+    }
+
+    /// Why it ended before its end, if it did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.0.progress.failed.get().cloned()
     }
 
     /// Bytes that were taken to be sent.
@@ -141,11 +153,15 @@ impl Reader {
         let more = data.map_or(0, Bytes::len) as u64;
         let sent = source.progress.sent.fetch_add(more, Ordering::Relaxed) + more;
         let is_over = frame.is_none();
-        Poll::Ready(match source.length {
+        let frame = match source.length {
             Some(length) if sent > length => Some(Err(other_length(length))),
             Some(length) if is_over && sent < length => Some(Err(other_length(length))),
             _ => frame,
-        })
+        };
+        if let Some(Err(error)) = &frame {
+            source.progress.failed.get_or_init(|| error.clone());
+        }
+        Poll::Ready(frame)
     }
 }
 

@@ -372,7 +372,7 @@ impl From<&Error> for Outcome {
             | Error::Tls(_) => "connect",
             Error::Timeout(_) => "timeout",
             Error::Interrupted(_) | Error::Protocol(_) => "interrupted",
-            Error::Limit(_) | Error::AnswerSize(_) => "limit",
+            Error::Limit(_) | Error::Breach(..) | Error::AnswerSize(_) => "limit",
             Error::Credential(_) => "credential",
         };
         Self::Error(word.into())
@@ -476,7 +476,12 @@ mod tests {
         let events = Events::default();
         let watcher = events.watch();
         let component = Component { connector: "users".into(), digest: "0123abcd".into() };
-        let scope = Scope { call: Some("call".into()), deadline: Instant::now(), vault: vault() };
+        let scope = Scope {
+            call: Some("call".into()),
+            deadline: Instant::now(),
+            vault: vault(),
+            allowance: Arc::default(),
+        };
         (Arc::new(Teller::new(component, events)).tally(request, &scope), watcher)
     }
 
@@ -652,7 +657,12 @@ mod tests {
             ("not a URL with s", "(no URL)"),
         ] {
             let request = Request { url: text.into(), ..request() };
-            let scope = Scope { call: None, deadline: Instant::now(), vault: Arc::default() };
+            let scope = Scope {
+                call: None,
+                deadline: Instant::now(),
+                vault: Arc::default(),
+                allowance: Arc::default(),
+            };
             let teller = Teller::new("test".into(), Events::default());
             assert_eq!(Watched::new(&teller, &request, &scope).record.url, expected, "{text}");
         }

@@ -9,12 +9,15 @@ use http::{HeaderMap, Method, Uri};
 use tokio::time::Instant;
 use url::{Host, Position, Url};
 
+use super::allowance::Allowance;
+use super::cap::Cap;
 use super::held::Held;
 use super::limits::{
-    ANSWER_BODY, ATTEMPT, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL, METHOD,
-    MOST_ATTEMPTS, NAME, NAME_PART, PAUSE, REQUEST_BODY, TOTAL, URL_BYTES,
+    ATTEMPT, HEADER_BYTES, HEADERS, IDEMPOTENCY_KEY_BYTES, LONGEST_TOTAL, METHOD, MOST_ATTEMPTS,
+    NAME, NAME_PART, PAUSE, TOTAL, URL_BYTES,
 };
 use super::payload::Upload;
+use crate::envelope::{Breach, Limit, Limits};
 use crate::vault::Vault;
 
 /// One request, as the guest gives it. Mirrors `request` of `wit/http.wit`.
@@ -86,6 +89,9 @@ pub enum Error {
     Protocol(String),
     #[error("{0}")]
     Limit(String),
+    /// As `Limit`: one of the connector's limits, which the text names with its value and setting.
+    #[error("{1}")]
+    Breach(Breach, String),
     /// As `Limit`: the answer is too large.
     #[error("{0}")]
     AnswerSize(String),
@@ -108,9 +114,16 @@ impl Error {
             Self::Interrupted(text) => Self::Interrupted(change(text)),
             Self::Protocol(text) => Self::Protocol(change(text)),
             Self::Limit(text) => Self::Limit(change(text)),
+            Self::Breach(breach, text) => Self::Breach(breach, change(text)),
             Self::AnswerSize(text) => Self::AnswerSize(change(text)),
             Self::Credential(text) => Self::Credential(change(text)),
         }
+    }
+}
+
+impl From<Breach> for Error {
+    fn from(breach: Breach) -> Self {
+        Self::Breach(breach, breach.to_string())
     }
 }
 
@@ -123,6 +136,8 @@ pub struct Scope {
     pub deadline: Instant,
     /// The secrets of the connector, as it is configured for the call.
     pub vault: Arc<Vault>,
+    /// What the call may use up, shared by all its requests.
+    pub allowance: Arc<Allowance>,
 }
 
 /// A request that can be sent: everything in it was checked.
@@ -148,8 +163,10 @@ pub(super) struct Parsed {
     /// The time between two pieces of an answer.
     pub pause: Duration,
     pub credential: Option<String>,
+    /// The connector's.
+    pub limits: Arc<Limits>,
     /// The largest body of an answer that is read whole.
-    pub answer_bytes: usize,
+    pub answer_cap: Cap,
     /// Whether the answer is to be decoded.
     pub decodes: bool,
     /// Whether another server chose where it goes.
@@ -169,10 +186,14 @@ const CONNECTION_FIELDS: &[&str] =
 
 impl Parsed {
     /// Reads what the guest gave.
-    pub fn new(request: Request, upload: Option<Upload>) -> Result<Self, Error> {
+    pub fn new(
+        request: Request,
+        upload: Option<Upload>,
+        limits: &Arc<Limits>,
+    ) -> Result<Self, Error> {
         let method = method(&request.method)?;
         let (url, uri) = read_url(&request.url)?;
-        let body = body(request.body)?;
+        let body = body(request.body, limits)?;
         let length = if upload.is_some() { None } else { Some(body.len()) };
         let mut headers = headers(request.headers, length)?;
         add_key(&mut headers, request.idempotency_key)?;
@@ -189,7 +210,8 @@ impl Parsed {
             connect: request.connect_timeout,
             pause: request.pause_timeout.unwrap_or(PAUSE).min(LONGEST_TOTAL),
             credential: request.credential,
-            answer_bytes: ANSWER_BODY,
+            limits: limits.clone(),
+            answer_cap: Cap::of_connector(limits),
             decodes: false,
             is_led: false,
             upload,
@@ -283,10 +305,10 @@ fn check_name(url: &Url) -> Result<(), Error> {
     Ok(())
 }
 
-fn body(body: Option<Bytes>) -> Result<Bytes, Error> {
+fn body(body: Option<Bytes>, limits: &Limits) -> Result<Bytes, Error> {
     let body = body.unwrap_or_default();
-    if body.len() > REQUEST_BODY {
-        return Err(Error::Limit(format!("the body is larger than {REQUEST_BODY} bytes")));
+    if body.len() > limits.bytes(Limit::RequestBody) {
+        return Err(limits.breach(Limit::RequestBody).into());
     }
     Ok(body)
 }
@@ -375,7 +397,7 @@ mod tests {
     use super::*;
 
     fn parse(request: Request) -> Result<Parsed, Error> {
-        Parsed::new(request, None)
+        Parsed::new(request, None, &Arc::default())
     }
 
     fn get(url: &str) -> Request {
@@ -503,8 +525,13 @@ mod tests {
         assert!(limit(Request { headers: fields(HEADERS + 1), ..get("http://a.example/") }));
         assert!(!limit(Request { headers: fields(HEADERS), ..get("http://a.example/") }));
         assert!(limit(with_header("x", &vec![b'y'; HEADER_BYTES])));
-        let body = Some(Bytes::from(vec![0; REQUEST_BODY + 1]));
-        assert!(limit(Request { body, ..get("http://a.example/") }));
+        let limits = Arc::new(Limits::default().with(Limit::RequestBody, 1));
+        for (size, fits) in [(1 << 20, true), ((1 << 20) + 1, false)] {
+            let body = Some(Bytes::from(vec![0; size]));
+            let parsed = Parsed::new(Request { body, ..get("http://a.example/") }, None, &limits);
+            let breach = Error::from(limits.breach(Limit::RequestBody));
+            assert_eq!(parsed.err(), (!fits).then_some(breach), "{size}");
+        }
     }
 
     #[test]

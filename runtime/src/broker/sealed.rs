@@ -14,11 +14,12 @@ use http_body_util::{BodyExt as _, Full};
 
 use super::answer::{Answer, AnswerBody};
 use super::credential::Credentials;
-use super::limits::{HEADER_BYTES, REQUEST_BODY, URL_BYTES};
+use super::limits::{HEADER_BYTES, URL_BYTES};
 use super::payload::Upload;
 use super::policy::{Permit, Policy};
 use super::request::{Error, Parsed};
 use super::sealed_body::{Filling, Scrubbing};
+use crate::envelope::Limit;
 use crate::vault::{Filled, Spelling, Vault};
 
 /// Refuses a URL with a placeholder before its query. Looked at before the URL is read: a field that
@@ -131,7 +132,8 @@ impl Filler<'_> {
         let value = value.as_bytes();
         let basic = basic(value);
         let given = basic.as_ref().map_or(value, |(_, pair)| pair);
-        let Some(mut filled) = self.fill(given, Spelling::Raw, HEADER_BYTES, "header")? else {
+        let Some(mut filled) = self.fill(given, Spelling::Raw, HEADER_BYTES, too_long("header"))?
+        else {
             return Ok(None);
         };
         if let Some((scheme, _)) = basic {
@@ -152,7 +154,8 @@ impl Filler<'_> {
     fn uri(&self) -> Result<Option<Uri>, Error> {
         let url = &self.request.url;
         let query = url.query().unwrap_or_default().as_bytes();
-        let Some(filled) = self.fill(query, Spelling::Percent, URL_BYTES, "query")? else {
+        let Some(filled) = self.fill(query, Spelling::Percent, URL_BYTES, too_long("query"))?
+        else {
             return Ok(None);
         };
         let mut url = url.clone();
@@ -165,7 +168,13 @@ impl Filler<'_> {
 
     fn body(&self) -> Result<Option<Bytes>, Error> {
         let spelling = spelling(&self.request.headers);
-        let filled = self.fill(&self.request.body, spelling, REQUEST_BODY, "body")?;
+        let limits = &self.request.limits;
+        let too_long = |_| {
+            let breach = Error::from(limits.breach(Limit::RequestBody));
+            breach.map(|text| format!("with its secrets, {text}"))
+        };
+        let most = limits.bytes(Limit::RequestBody);
+        let filled = self.fill(&self.request.body, spelling, most, too_long)?;
         Ok(filled.map(Bytes::from))
     }
 
@@ -174,7 +183,7 @@ impl Filler<'_> {
         bytes: &[u8],
         spelling: Spelling,
         limit: usize,
-        what: &str,
+        too_long: impl FnOnce(usize) -> Error,
     ) -> Result<Option<Vec<u8>>, Error> {
         for key in self.vault.fields_in(bytes) {
             self.policy.may_carry(key, &self.request.url, self.permit)?;
@@ -182,12 +191,13 @@ impl Filler<'_> {
         match self.vault.fill(bytes, spelling, limit) {
             None => Ok(None),
             Some(Filled::Whole(filled)) => Ok(Some(filled)),
-            Some(Filled::TooLong) => {
-                let text = format!("with its secrets, the {what} is longer than {limit} bytes");
-                Err(Error::Limit(text))
-            }
+            Some(Filled::TooLong) => Err(too_long(limit)),
         }
     }
+}
+
+fn too_long(what: &str) -> impl FnOnce(usize) -> Error {
+    move |limit| Error::Limit(format!("with its secrets, the {what} is longer than {limit} bytes"))
 }
 
 /// Clients disagree on padding; what we write has it.

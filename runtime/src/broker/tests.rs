@@ -2,6 +2,7 @@
 //!
 //! The clock is paused: a pause costs no time, and how long it was can be asserted.
 
+mod allowance;
 mod coded;
 mod credentials;
 mod decode;
@@ -41,7 +42,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use super::dial::Resolve;
-use super::limits::{ANSWER_BODY, HELD, IN_FLIGHT, REFRESH_PAUSE};
+use super::limits::REFRESH_PAUSE;
 use super::*;
 use crate::events::{Event, RequestRecord};
 use crate::vault::Vault;
@@ -72,10 +73,16 @@ fn names(answers: &[&[&str]]) -> Names {
 /// An address that is public to the guard and that no machine has: its block is not given out.
 const NOWHERE: &str = "2d00::1";
 
+/// A limit that nobody changed: in bytes, or a count.
+fn limit(limit: Limit) -> usize {
+    Limits::default().bytes(limit)
+}
+
 fn setup(policy: Policy, events: Events) -> Setup {
     Setup {
         component: "test".into(),
         policy,
+        limits: Arc::default(),
         credentials: BTreeMap::new(),
         store: Arc::new(MemoryStore::default()),
         network: Network::default(),
@@ -123,7 +130,8 @@ impl Scene {
     async fn send(&self, request: Request) -> Result<Response, Error> {
         let deadline = Instant::now() + Duration::from_secs(600);
         let call = Some("call".into());
-        self.broker.send(request, &Scope { call, deadline, vault: self.vault.clone() }).await
+        let (vault, allowance) = (self.vault.clone(), self.broker.allowance());
+        self.broker.send(request, &Scope { call, deadline, vault, allowance }).await
     }
 
     async fn get(&self, url: &str) -> Result<Response, Error> {
@@ -396,11 +404,16 @@ async fn a_server_that_asks_to_wait_too_long_has_its_answer_given_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_over_the_limit_is_refused_and_not_asked_for_again() {
-    let declared = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", ANSWER_BODY + 1);
+    let declared =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", limit(Limit::AnswerBody) + 1);
     let long_head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(1024 * 1024));
     for step in [Step::Answer(declared), Step::Flood, Step::Answer(long_head)] {
         let (outcome, reads) = after(step, "GET", None).await;
-        assert!(matches!(outcome, Err(Error::AnswerSize(_))), "{:?}", outcome.err());
+        assert!(
+            matches!(outcome, Err(Error::AnswerSize(_) | Error::Breach(..))),
+            "{:?}",
+            outcome.err()
+        );
         assert_eq!(reads, 1);
     }
 }
@@ -419,7 +432,8 @@ async fn a_request_ends_at_its_time_limit_or_that_of_the_call() {
         let started = Instant::now();
         let request = Request { timeout: timeout.map(Duration::from_secs), ..scene.request("GET") };
         let deadline = started + Duration::from_secs(call);
-        let scope = Scope { call: None, deadline, vault: Arc::default() };
+        let scope =
+            Scope { call: None, deadline, vault: Arc::default(), allowance: Arc::default() };
         let error = scene.broker.send(request, &scope).await.unwrap_err();
         assert!(matches!(error, Error::Timeout(_)), "{error:?}");
         let took = started.elapsed().as_secs_f64();
@@ -448,17 +462,22 @@ async fn requests_at_the_same_time_are_limited() {
     let scene = Scene::new(|_| Step::Hang).await;
     let within =
         |seconds| Request { timeout: Some(Duration::from_secs(seconds)), ..scene.request("POST") };
-    let first = join_all((0..IN_FLIGHT).map(|_| scene.send(within(2))));
+    let in_flight = limit(Limit::InFlight);
+    let first = join_all((0..in_flight).map(|_| scene.send(within(2))));
     let one_more = async {
-        while scene.server.reads() < IN_FLIGHT {
+        while scene.server.reads() < in_flight {
             tokio::task::yield_now().await;
         }
         scene.send(within(1)).await
     };
     let (first, one_more) = tokio::join!(first, one_more);
     assert!(first.iter().all(|outcome| matches!(outcome, Err(Error::Timeout(_)))));
-    assert!(matches!(one_more, Err(Error::Limit(_))), "{one_more:?}");
-    assert_eq!(scene.server.reads(), IN_FLIGHT);
+    let error = one_more.expect_err("no place");
+    let text = "64 requests are on the wire, the limit; raise it with requests-at-once in [limits], \
+        or make fewer at once; this one waited until the time limit";
+    let breach = Limits::default().breach(Limit::InFlight);
+    assert_eq!(error, Error::Breach(breach, text.into()));
+    assert_eq!(scene.server.reads(), in_flight);
 }
 
 #[tokio::test(start_paused = true)]
@@ -495,7 +514,7 @@ async fn https_to_a_server_that_speaks_no_tls_is_no_connection() {
 
 #[tokio::test]
 async fn answers_count_as_held_until_they_are_dropped() {
-    let scene = Scene::new(|_| answer(200, "", &"x".repeat(ANSWER_BODY))).await;
+    let scene = Scene::new(|_| answer(200, "", &"x".repeat(limit(Limit::AnswerBody)))).await;
     let mut kept = Vec::new();
     let refused = loop {
         match scene.send(scene.request("GET")).await {
@@ -503,7 +522,7 @@ async fn answers_count_as_held_until_they_are_dropped() {
             Err(error) => break error,
         }
     };
-    assert_eq!(kept.len(), HELD / ANSWER_BODY);
+    assert_eq!(kept.len(), limit(Limit::Held) / limit(Limit::AnswerBody));
     assert!(refused.to_string().contains("held for this connector"), "{refused}");
     kept.clear();
     assert_eq!(status(&scene.send(scene.request("GET")).await), 200);

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::value::RawValue;
 
 use crate::broker::{Mode, Policy, PolicyError};
-use crate::connector::Limits;
-use crate::run::{ConnectorSettings, Fields};
-use crate::settings::Assignment;
+use crate::envelope::{Limit, Limits};
+use crate::run::{ConnectorSettings, Fields, Origin};
 use crate::settings::choice::{self, Choice, choose};
-use crate::settings::file::{CALL_SECONDS, CONCURRENCY, File, MEMORY_MIB};
+use crate::settings::file::File;
+use crate::settings::{Assignment, WorkspaceSettings};
 
 /// Run ALOMA connectors that nobody has to trust.
 ///
@@ -30,13 +30,17 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Run(Run),
+    Serve(Serve),
     Call(Call),
     Inspect(Inspect),
     #[command(subcommand)]
     Policy(PolicyCommand),
     Keys(Keys),
+    Cache(Cache),
     Workspace(Workspace),
     New(New),
+    #[command(hide = true)]
+    CompileWorker(CompileWorker),
 }
 
 /// Join connectors to their workspace and run them
@@ -49,6 +53,10 @@ pub(super) enum Command {
 /// alone has the settings of ./connector.toml, where there is one and no second FILE is named.
 ///
 /// Ctrl-C or SIGTERM ends it: calls under way get some time to finish, and every one is answered.
+/// SIGHUP makes it read the files again, and --watch does that by itself: a new version takes over
+/// without dropping the link, its configuration or its tokens, and calls under way finish on the old
+/// one. A new version that does not load, asks for more than was accepted or has a wrong setting is
+/// not taken; the log says why.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -57,6 +65,7 @@ Examples:
   aloma-wasm run users.wasm --allow-private http://127.0.0.1:8080 \\
     --config BASE_URL=http://127.0.0.1:8080
   aloma-wasm run users/connector.toml orders/connector.toml
+  aloma-wasm run users/connector.toml --watch
   REGISTRATION_TOKEN=… aloma-wasm run users.wasm --env-file production.env
 
 Flags win over connector.toml, which wins over the environment; grants of all of them count.
@@ -72,11 +81,70 @@ pub(super) struct Run {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub connector: Connector,
-    /// Seconds that calls under way may take to finish when the process is asked to stop. With what
-    /// comes after, the default stays within the 30 seconds that orchestrators give
+    /// Let new versions take over as soon as their files are there
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub end: End,
+    #[command(flatten)]
+    pub local: Local,
+}
+
+/// How a process with connectors ends.
+#[derive(Debug, Args)]
+pub(super) struct End {
+    /// Seconds that calls under way may take to finish when the process is asked to stop, and on a
+    /// version that was replaced. With what comes after, the default stays within the 30 seconds that
+    /// orchestrators give
     #[arg(long, value_name = "SECONDS", default_value_t = 20,
           value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub shutdown_timeout: u64,
+}
+
+/// Run every connector of a folder, and follow the folder as it changes
+///
+/// A connector is a settings file: NAME.toml in the folder, where it names a `component`, or
+/// NAME/connector.toml. Hidden names are left out. One that comes is started, one that goes is
+/// stopped, and one that changes, with its component or with a file that it takes a value from, is
+/// replaced: link, configuration and tokens stay, and calls under way finish on the old version. A
+/// new version that does not load, asks for more than was accepted or has a wrong setting is not
+/// taken; the log says why.
+///
+/// What happens to one connector happens to no other: one that does not load, whose settings are wrong
+/// or whose id is taken is told in the log and tried again, more and more rarely, and at once when its
+/// files change. An empty folder is fine. A FILE is a component or settings file as for `run`.
+///
+/// Each connector has a registration token of its own: `token` in [workspace] of its settings file.
+/// REGISTRATION_TOKEN of the environment is only for a single one. Without any, it joins the embedded
+/// workspace.
+///
+/// Ctrl-C or SIGTERM ends it as it ends `run`; SIGHUP makes it read everything again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm serve /etc/aloma/connectors
+  aloma-wasm serve connectors --env-file production.env --record requests.jsonl
+  aloma-wasm serve users.toml orders/connector.toml
+  kill -HUP $(pidof aloma-wasm)
+
+Environment (also read from .env, once): what `run` reads. PRIVATE_KEY and PUBLIC_KEY are for all
+connectors that have no keys of their own in [workspace].")]
+pub(super) struct Serve {
+    /// Folders with settings files; or files, as for `run`
+    #[arg(value_name = "DIR|FILE", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Add a record of every request to this file, a JSON object a line, never with a body, query,
+    /// header or secret
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Read settings from this file instead of .env; the environment goes before it
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// How much to log [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+    #[command(flatten)]
+    pub end: End,
     #[command(flatten)]
     pub local: Local,
 }
@@ -223,6 +291,53 @@ pub(super) struct Keys {
     pub stdout: bool,
 }
 
+/// Show the cache of compiled code, or clear it
+///
+/// A component is compiled when it is first loaded; later starts take its code from the cache. Each
+/// line has the beginning of a component's SHA-256, the size of its code and when it was last used. What
+/// was not used the longest goes by itself when there is too much.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm cache
+  aloma-wasm cache clear
+  aloma-wasm cache clear --old
+
+The cache is in aloma-wasm/compiled in XDG_CACHE_HOME, which is ~/.cache where it is not set.")]
+pub(super) struct Cache {
+    #[command(subcommand)]
+    pub command: Option<CacheCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    Clear(Clear),
+}
+
+/// Remove what is in the cache
+///
+/// The next start compiles again. Connectors that run go on.
+#[derive(Debug, Args)]
+pub(super) struct Clear {
+    /// Remove only what other versions of this program compiled
+    #[arg(long)]
+    pub old: bool,
+}
+
+/// Compile the component on standard input. This program starts it for itself
+#[derive(Debug, Args)]
+pub(super) struct CompileWorker {
+    /// MiB of memory that it may take
+    #[arg(value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MOST_MIB))]
+    pub memory: u64,
+    /// Seconds of CPU time that it may take
+    #[arg(value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub cpu: u64,
+}
+
+/// MiB whose number of bytes is a number with room to spare.
+const MOST_MIB: u64 = 1 << 32;
+
 /// Run the embedded workspace alone
 ///
 /// Any connector can join it, also one made with the Node SDK. The settings that it needs for that
@@ -255,7 +370,7 @@ pub(super) struct New {
 }
 
 /// What a connector may do, and where that is written.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Rules {
     /// Let it reach this origin: https://api.example.com, https://*.example.com for what is below it,
     /// https://* for all; never a private address
@@ -283,7 +398,7 @@ pub(super) struct Rules {
 }
 
 /// What can be said of each connector.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Connector {
     #[command(flatten)]
     pub rules: Rules,
@@ -301,14 +416,14 @@ pub(super) struct Connector {
     /// How much to log [default: info, for `call` warn]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(CALL_SECONDS),
-          help = with_default("Stop a call after so many seconds", &default_limits()[0]))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(Limit::CallTime.range()),
+          help = with_default("Stop a call after so many seconds", Limit::CallTime))]
     pub call_timeout: Option<u64>,
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(MEMORY_MIB),
-          help = with_default("Memory of one instance, in MiB", &default_limits()[1]))]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(Limit::Memory.range()),
+          help = with_default("Memory of one instance, in MiB", Limit::Memory))]
     pub memory: Option<u64>,
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(CONCURRENCY),
-          help = with_default("Calls of one connector that run at once", &default_limits()[2]))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(Limit::Concurrency.range()),
+          help = with_default("Calls of one connector that run at once", Limit::Concurrency))]
     pub concurrency: Option<u64>,
 }
 
@@ -349,15 +464,9 @@ impl LogLevel {
     }
 }
 
-/// Seconds of a call, MiB of an instance, and calls at once, where nothing is said of them.
-fn default_limits() -> [usize; 3] {
-    let Limits { memory, call_time, concurrency } = Limits::default();
-    [usize::try_from(call_time.as_secs()).unwrap_or(usize::MAX), memory >> 20, concurrency]
-}
-
 /// The text of a flag whose value may come from connector.toml, too.
-fn with_default(text: &str, default: &usize) -> String {
-    format!("{text} [default: {default}]")
+fn with_default(text: &str, limit: Limit) -> String {
+    format!("{text} [default: {}]", Limits::default().get(limit))
 }
 
 impl Rules {
@@ -393,6 +502,26 @@ impl Rules {
 }
 
 impl Connector {
+    /// The connectors that the files name, each to be read again when it has changed.
+    ///
+    /// # Errors
+    /// When it is not clear which settings belong to which of them, or they cannot be read.
+    pub(super) fn origins(self, files: &[PathBuf]) -> anyhow::Result<Vec<Origin>> {
+        self.rules.choose(files)?;
+        // The settings of the working directory are for one connector.
+        let no_settings = self.rules.no_settings || files.len() > 1;
+        let rules = Rules { no_settings, ..self.rules };
+        let connector = Arc::new(Self { rules, ..self });
+        Ok(files.iter().map(|file| connector.origin(file)).collect())
+    }
+
+    /// The connector that one file names.
+    pub(super) fn origin(self: &Arc<Self>, file: &Path) -> Origin {
+        let (connector, path) = (self.clone(), file.to_owned());
+        let read = move || Ok(connector.settings(std::slice::from_ref(&path))?.remove(0));
+        Origin { path: file.to_owned(), read: Arc::new(read) }
+    }
+
     /// The connectors that the files name, with all that is said of them.
     pub(super) fn settings(&self, files: &[PathBuf]) -> anyhow::Result<Vec<ConnectorSettings>> {
         self.rules.choose(files)?.into_iter().map(|choice| self.settings_of(choice)).collect()
@@ -401,6 +530,7 @@ impl Connector {
     fn settings_of(&self, choice: Choice) -> anyhow::Result<ConnectorSettings> {
         let Choice { component, file } = choice;
         let (policy, limits) = (self.rules.policy(file.as_ref())?, self.limits(file.as_ref()));
+        let isolation = file.as_ref().map(|file| file.isolation).unwrap_or_default();
         let revealed = self.rules.revealed(file.as_ref());
         let fields = Fields { values: self.config.clone(), revealed, ..Fields::default() };
         let without_file = ConnectorSettings {
@@ -409,10 +539,13 @@ impl Connector {
             id: None,
             policy,
             fields,
-            limits,
+            limits: Arc::new(limits),
+            isolation,
             credentials: BTreeMap::new(),
             network: None,
+            workspace: WorkspaceSettings::default(),
             accepted: None,
+            named: Vec::new(),
         };
         let Some(file) = file else { return Ok(without_file) };
         Ok(ConnectorSettings {
@@ -425,38 +558,29 @@ impl Connector {
             id: file.id,
             credentials: file.credentials,
             network: file.network,
+            workspace: file.workspace,
             accepted: file.accepted,
+            named: file.named,
             ..without_file
         })
     }
 
     fn limits(&self, file: Option<&File>) -> Limits {
-        let of_file = limits_of(file);
-        Limits {
-            memory: self.memory.map_or(of_file.memory, bytes),
-            call_time: self.call_timeout.map_or(of_file.call_time, Duration::from_secs),
-            concurrency: self.concurrency.map_or(of_file.concurrency, size),
-        }
+        let flags = [
+            (Limit::Memory, self.memory),
+            (Limit::CallTime, self.call_timeout),
+            (Limit::Concurrency, self.concurrency),
+        ];
+        flags.into_iter().fold(limits_of(file), |limits, (limit, value)| match value {
+            Some(value) => limits.with(limit, value),
+            None => limits,
+        })
     }
 }
 
 /// The limits that a settings file sets.
 pub(super) fn limits_of(file: Option<&File>) -> Limits {
-    let default = Limits::default();
-    let Some(File { limits, .. }) = file else { return default };
-    Limits {
-        memory: limits.memory_mib.map_or(default.memory, bytes),
-        call_time: limits.call_time().unwrap_or(default.call_time),
-        concurrency: limits.concurrency.map_or(default.concurrency, size),
-    }
-}
-
-fn bytes(mebibytes: u64) -> usize {
-    size(mebibytes) << 20
-}
-
-fn size(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+    file.map(|file| file.limits.clone()).unwrap_or_default()
 }
 
 /// The arguments of a call.
@@ -554,8 +678,8 @@ mod tests {
             ["--bind", "A=https://b.example"],
         ];
         let ConnectorSettings { policy, fields, limits, .. } = settings(FILE, &flags.concat());
-        assert_eq!((limits.memory >> 20, limits.concurrency), (20, 3));
-        assert_eq!(limits.call_time, Duration::from_secs(5));
+        let read = [Limit::Memory, Limit::Concurrency, Limit::CallTime];
+        assert_eq!(read.map(|limit| limits.get(limit)), [20, 3, 5]);
         assert_eq!(fields.revealed, ["A", "B"]);
         assert_eq!(policy.mode(), Mode::Report);
         let grants: Vec<_> = policy.lines().collect();
@@ -569,8 +693,7 @@ mod tests {
     fn what_nobody_says_is_the_default() {
         let ConnectorSettings { policy, limits, .. } = settings("", &[]);
         let default = Limits::default();
-        assert_eq!((limits.memory, limits.concurrency), (default.memory, default.concurrency));
-        assert_eq!(limits.call_time, default.call_time);
+        assert_eq!(*limits, default);
         assert_eq!(policy.mode(), Mode::Enforce);
         assert_eq!(settings("", &["--report"]).policy.mode(), Mode::Report);
     }

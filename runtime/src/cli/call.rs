@@ -9,19 +9,20 @@ use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
 use super::trace::{self, Called, Trace};
-use crate::connector::{self, Connector, Context, Engine, Services, limits};
+use crate::connector::{self, Connector, Context, Services};
 use crate::dispatch::target;
+use crate::envelope::{Limit, Limits};
 use crate::events::Component;
 use crate::oauth::Authorization;
 use crate::recording::Recording;
-use crate::run::{Shared, cache, tell_mode};
+use crate::run::{Shared, loader, tell_mode};
 use crate::settings::{self, Environment};
 use crate::tasks::NoWorkspace;
 
 pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::Result<()> {
-    let arguments = arguments(args.arguments)?;
     let settings = args.connector.settings(std::slice::from_ref(&args.file))?.remove(0);
-    let loaded = settings.load(&Engine::new()?, cache(&environment)).await?;
+    let arguments = arguments(args.arguments, &settings.limits)?;
+    let loaded = settings.load(&loader(&environment)?).await?;
     let manifest = loaded.manifest.clone();
     let id = settings.id(&manifest, &environment);
     settings::check_assignments(&settings.fields.values, &[(&id, &manifest)])?;
@@ -34,11 +35,11 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let trace = args.trace.then(|| Trace::begin(&events));
     let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
     let broker = Arc::new(settings.broker(component.clone(), &manifest, &environment, &shared)?);
-    let limits = settings.limits;
+    let (limits, isolation) = (settings.limits.clone(), settings.isolation);
     Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)
         .configure(&configuration);
     let services = Services { broker, workspace: Arc::new(NoWorkspace) };
-    let settings = connector::Settings { id, services, configuration, limits, events };
+    let settings = connector::Settings { id, services, configuration, limits, isolation, events };
     let connector = Connector::new(loaded, settings);
     let target = target(&manifest, std::slice::from_ref(&args.action));
     let context = Context { call: Some(crate::ids::fresh_id().into()), ..Context::default() };
@@ -74,17 +75,16 @@ fn hint(connector: &Connector) -> String {
     }
 }
 
-fn arguments(given: Arguments) -> anyhow::Result<Box<RawValue>> {
+fn arguments(given: Arguments, limits: &Limits) -> anyhow::Result<Box<RawValue>> {
     let mut text = String::new();
     match given {
         Arguments::Given(object) => return Ok(object),
         Arguments::Input => {
             // One byte more than is accepted, so that the limit is told and not a broken end.
-            let longest = u64::try_from(limits::JSON_BYTES + 1).unwrap_or(u64::MAX);
-            let mut input = std::io::stdin().lock().take(longest);
+            let longest = limits.bytes(Limit::Json).saturating_add(1);
+            let mut input = std::io::stdin().lock().take(longest as u64);
             input.read_to_string(&mut text).context("cannot read standard input")?;
-            let limit = limits::JSON_BYTES >> 20;
-            ensure!(text.len() <= limits::JSON_BYTES, "standard input has more than {limit} MiB");
+            ensure!(text.len() < longest, "standard input: {}", limits.breach(Limit::Json));
         }
     }
     object(&text).map_err(|why| anyhow!("standard input: {why}"))

@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::args::{self, limits_of};
 use crate::broker::{Mode, Policy, Standing};
-use crate::connector::{Engine, Limits, Loaded};
+use crate::connector::Loaded;
+use crate::envelope::{Limit, Limits};
 use crate::manifest::{Action, Ask, Credential, CredentialKind, Hints, Manifest};
 use crate::printable::printable;
-use crate::run::cache;
+use crate::run::loader;
 use crate::settings::Environment;
 use crate::settings::choice::Choice;
 use crate::settings::file::File;
@@ -30,8 +31,7 @@ struct Inspected {
 pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> anyhow::Result<()> {
     let Choice { component, file } = args.rules.choose(std::slice::from_ref(&args.file))?.remove(0);
     let limits = limits_of(file.as_ref());
-    let loaded =
-        Loaded::from_file(&component, &Engine::new()?, cache(&environment), limits.memory).await?;
+    let loaded = loader(&environment)?.load(&component, &limits).await?;
     let manifest = &loaded.manifest;
     let own = manifest.id.as_ref().unwrap_or(&manifest.name);
     let set = file.as_ref().and_then(|file| file.id.as_deref()).or(environment.get("CONNECTOR_ID"));
@@ -56,10 +56,8 @@ fn replaced(manifest: &Manifest, file: Option<&File>) -> Vec<String> {
 
 fn as_json(inspected: &Inspected) -> anyhow::Result<String> {
     let Inspected { id, loaded, file, policy, revealed, replaced, limits } = inspected;
-    let limits: Map<String, Value> = Loaded::limits(limits)
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
+    let limits: Map<String, Value> =
+        Limit::all().map(|limit| (limit.key().to_owned(), limits.get(limit).into())).collect();
     let asked = |Ask { origin, .. }: &Ask| (origin.clone(), json!(policy.standing(origin)));
     let value = json!({
         "id": id,
@@ -107,8 +105,9 @@ fn write_text(out: &mut String, inspected: &Inspected) -> fmt::Result {
         writeln!(out, "  {}", printable(import))?;
     }
     writeln!(out, "\nLimits")?;
-    for (name, value) in Loaded::limits(limits) {
-        writeln!(out, "  {name:34} {value}")?;
+    for limit in Limit::all() {
+        let (key, value) = (limit.key(), limits.shown(limit));
+        writeln!(out, "  {key:18} {value:>9}  {}", limit.what())?;
     }
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! The command line.
 
 mod args;
+mod cache;
 mod call;
+mod compile_worker;
 mod inspect;
 mod keys;
 mod new;
 mod policy;
 mod run;
+mod serve;
 mod trace;
 mod workspace;
 
@@ -45,6 +48,11 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Info);
             block_on(run::run(args, environment))?;
         }
+        Command::Serve(args) => {
+            let environment = Environment::read(args.env_file.as_deref())?;
+            log_to_stderr(args.log_level, &environment, LogLevel::Info);
+            block_on(serve::serve(args, environment))?;
+        }
         Command::Call(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Warn);
@@ -66,6 +74,8 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             block_on(workspace::workspace(args, environment))?;
         }
         Command::Keys(args) => keys::keys(&args)?,
+        Command::Cache(args) => cache::cache(&args, &Environment::of_process())?,
+        Command::CompileWorker(args) => return Ok(compile_worker::compile_worker(&args)),
         Command::New(args) => new(&args)?,
     }
     Ok(ExitCode::SUCCESS)

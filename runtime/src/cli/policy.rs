@@ -12,9 +12,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::args::{self, PolicyCommand, limits_of};
-use crate::connector::{Engine, Loaded};
+use crate::connector::Loaded;
 use crate::printable::printable;
-use crate::run::cache;
+use crate::run::loader;
 use crate::settings::Environment;
 use crate::settings::accepted::{Accepted, Asks};
 use crate::settings::choice::{Choice, From, choose, is_settings};
@@ -118,8 +118,8 @@ impl Version {
 }
 
 async fn load(choice: &Choice, environment: &Environment) -> anyhow::Result<Loaded> {
-    let memory = limits_of(choice.file.as_ref()).memory;
-    Loaded::from_file(&choice.component, &Engine::new()?, cache(environment), memory).await
+    let limits = limits_of(choice.file.as_ref());
+    loader(environment)?.load(&choice.component, &limits).await
 }
 
 async fn accept(args: &args::Accept, environment: &Environment) -> anyhow::Result<ExitCode> {

@@ -1,5 +1,6 @@
 //! `aloma-wasm run`
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,23 +9,46 @@ use tokio_util::sync::CancellationToken;
 
 use super::args;
 use crate::local::LocalWorkspace;
-use crate::run::{self, Settings};
+use crate::run::{self, Fixed, Settings, Signals};
 use crate::settings::Environment;
 
 pub(super) async fn run(args: args::Run, environment: Environment) -> anyhow::Result<()> {
     let settings = Settings {
-        connectors: args.connector.settings(&args.files)?,
-        record: args.connector.record,
+        record: args.connector.record.clone(),
         environment,
-        grace: Duration::from_secs(args.shutdown_timeout),
+        grace: Duration::from_secs(args.end.shutdown_timeout),
         listen: args.local.listen,
         data: args.local.data,
+        announce,
     };
-    run::run(settings, until_asked_to_stop()?, announce).await
+    let connectors = Fixed {
+        values: args.connector.config.clone(),
+        connectors: args.connector.origins(&args.files)?,
+        watch: args.watch,
+    };
+    run::run(settings, connectors, signals()?).await
 }
 
-fn announce(local: &LocalWorkspace) -> anyhow::Result<()> {
+pub(super) fn announce(local: &LocalWorkspace) -> anyhow::Result<()> {
     super::print(&format!("workspace: {}", local.page()))
+}
+
+/// What the process is told from outside: to stop, and to read its files again.
+pub(super) fn signals() -> anyhow::Result<Signals> {
+    let signals = Signals { shutdown: until_asked_to_stop()?, ..Signals::default() };
+    // With a terminal, it comes when that is closed, and the process goes as others do.
+    if std::io::stdin().is_terminal() {
+        return Ok(signals);
+    }
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    let reload = signals.reload.clone();
+    // Lives as long as the process.
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            reload.notify_one();
+        }
+    });
+    Ok(signals)
 }
 
 /// Cancelled by the first SIGTERM or Ctrl-C. A second one ends the process at once.

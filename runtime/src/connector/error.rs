@@ -1,8 +1,8 @@
 //! Why a call gave no result.
 
-use std::time::Duration;
-
 use super::bindings::aloma::connector::types;
+use super::json::JsonError;
+use crate::envelope::Breach;
 
 /// What a guest says went wrong. Mirrors `failure` of `wit/types.wit`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,46 +56,24 @@ pub enum CallError {
     /// The guest trapped. Its instance is gone, the next call gets a new one.
     #[error("the connector crashed: {0}; its log may say more")]
     Crashed(String),
-    /// The guest was stopped at its time limit.
-    #[error("the call was stopped after {0:?}, its time limit; raise it with --call-timeout")]
-    TimedOut(Duration),
-    /// The guest was stopped in something other than a call.
-    #[error("the connector was stopped in {what} after {limit:?}, the limit for that")]
-    HookTimedOut {
+    /// It went beyond one of its limits, in a call or on the way to it.
+    #[error(transparent)]
+    Limit(#[from] Breach),
+    /// It went beyond one of its limits in something other than a call.
+    #[error("{during}: {breach}")]
+    LimitOfHook {
         /// What was running.
-        what: &'static str,
-        /// The limit that passed.
-        limit: Duration,
-    },
-    /// The guest was stopped when it asked for more memory than it may have.
-    #[error("the connector needs more than {0} of memory, its limit; raise it with --memory")]
-    OutOfMemory(Mebibytes),
-    /// The guest was stopped when its tables grew too large.
-    #[error("the connector needs tables of more than {0} elements, the limit")]
-    OutOfTable(usize),
-    /// Too many calls wait already; nothing was called.
-    #[error("overloaded: {waiting} calls are waiting for this connector; try again later")]
-    Overloaded {
-        /// How many.
-        waiting: usize,
+        during: &'static str,
+        /// The limit.
+        breach: Breach,
     },
     /// What the guest answered is no result.
     #[error("the connector answered what is no result: {0}")]
-    BadResult(String),
+    BadResult(JsonError),
     /// The process is shutting down; nothing was called.
     #[error("the connector is shutting down")]
     ShuttingDown,
     /// The process was shut down before the call ended. What it had done is done.
     #[error("the call was cut off because the connector was shut down")]
     CutOff,
-}
-
-/// A number of bytes that people read.
-#[derive(Clone, Copy, Debug)]
-pub struct Mebibytes(pub usize);
-
-impl std::fmt::Display for Mebibytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} MiB", self.0 >> 20)
-    }
 }

@@ -1,7 +1,6 @@
 //! One instance: what can be asked of it, and what becomes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
@@ -9,11 +8,16 @@ use wasmtime::Store;
 use super::bindings::aloma::connector::types;
 use super::bindings::exports::aloma::connector::actions::Manifest;
 use super::bindings::{Connector as Guest, ConnectorPre};
-use super::engine::{Engine, Ticking};
+use super::config::Configuration;
+use super::engine::Engine;
 use super::error::{CallError, Failure};
-use super::limits;
-use super::sandbox::State;
+use super::host::journal::Journal;
+use super::meter::Meter;
+use super::sandbox::{self, Furniture, Services, State};
+use super::trap::explain;
 use crate::broker::Scope;
+use crate::envelope::{Limit, Limits};
+use crate::fair::Seat;
 
 /// What comes with a call, beside its arguments.
 #[derive(Clone, Debug, Default)]
@@ -28,29 +32,41 @@ pub struct Context {
     pub sticky: Option<String>,
 }
 
-/// Something that an instance can be asked to do.
-#[derive(Clone, Debug)]
-pub(super) enum Job {
+/// Something that an instance can be asked to do. Texts are JSON.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Job<'a> {
     Start,
     Stop { shutdown: bool },
     HealthCheck,
-    ConfigCheck { fields: String },
-    Action { name: String, arguments: String },
-    Autocomplete { arguments: String },
-    Endpoint { arguments: String },
-    Fallback { name: String, arguments: String },
+    ConfigCheck { fields: &'a str },
+    Action { name: &'a str, arguments: &'a str },
+    Autocomplete { arguments: &'a str },
+    Endpoint { arguments: &'a str },
+    Fallback { name: &'a str, arguments: &'a str },
 }
 
-impl Job {
-    fn timed_out(&self, limit: Duration) -> CallError {
-        let what = match self {
-            Self::Start => "`start`",
-            Self::Stop { .. } => "`stop`",
-            Self::HealthCheck => "its health check",
-            Self::ConfigCheck { .. } => "its configuration check",
-            _ => return CallError::TimedOut(limit),
-        };
-        CallError::HookTimedOut { what, limit }
+impl Job<'_> {
+    /// What it is, where it is not a call.
+    fn hook(self) -> Option<&'static str> {
+        match self {
+            Self::Start => Some("`start`"),
+            Self::Stop { .. } => Some("`stop`"),
+            Self::HealthCheck => Some("its health check"),
+            Self::ConfigCheck { .. } => Some("its configuration check"),
+            _ => None,
+        }
+    }
+
+    fn time(self) -> Limit {
+        if self.hook().is_some() { Limit::HookTime } else { Limit::CallTime }
+    }
+
+    /// Says what was running, where that was no call.
+    fn named(self, error: CallError) -> CallError {
+        match (error, self.hook()) {
+            (CallError::Limit(breach), Some(during)) => CallError::LimitOfHook { during, breach },
+            (error, _) => error,
+        }
     }
 }
 
@@ -58,33 +74,53 @@ impl Job {
 pub(super) struct Instance {
     guest: Guest,
     store: Store<State>,
-    engine: Engine,
-    calls: u32,
+    meter: Arc<Meter>,
+    calls: usize,
     /// The configuration that it was made with.
     pub(super) generation: u64,
     /// Whether it trapped or was stopped: then nothing can be called any more.
     broken: bool,
+    /// Its room among all instances of the process.
+    _room: Seat,
+}
+
+/// What an instance is made of.
+pub(super) struct Parts {
+    pub connector: Arc<str>,
+    pub services: Option<Services>,
+    pub configuration: Arc<Configuration>,
+    pub generation: u64,
+    pub journal: Arc<Journal>,
+    pub limits: Arc<Limits>,
 }
 
 impl Instance {
-    /// Makes an instance. Runs the component's own initialisation, so it has a time limit.
+    /// Makes an instance, unless there is no room before it is too late. Runs the component's own
+    /// initialisation, so it has a time limit.
     pub(super) async fn new(
         pre: &ConnectorPre<State>,
-        mut store: Store<State>,
         engine: &Engine,
-        generation: u64,
+        parts: Parts,
+        late: Instant,
     ) -> Result<Self, CallError> {
-        let limit = limits::DESCRIBE_TIME;
-        let ticking = engine.ticking();
+        let Parts { connector, services, configuration, generation, journal, limits } = parts;
+        let room = timeout_at(late, engine.room(&connector)).await;
+        let room = room.map_err(|_| limits.breach(Limit::QueueTime))?;
+        let meter = Meter::new(engine.clone(), connector, &limits);
+        let time = Limit::DescribeTime;
+        let (until, late) = (Instant::now() + limits.time(time), limits.breach(time));
+        let furniture =
+            Furniture { services, configuration, journal, limits, meter: meter.clone() };
+        let mut store = sandbox::store(engine, furniture);
         store.set_epoch_deadline(1);
-        let made = tokio::time::timeout(limit, pre.instantiate_async(&mut store)).await;
-        drop(ticking);
+        let made = timeout_at(until, meter.run(pre.instantiate_async(&mut store))).await;
         let guest = match made {
-            Err(_) => return Err(CallError::HookTimedOut { what: "making an instance", limit }),
-            Ok(Err(error)) => return Err(explain(&error, store.data())),
-            Ok(Ok(guest)) => guest,
+            Err(_) => return Err(making(late.into())),
+            Ok(Err(breach)) => return Err(making(breach.into())),
+            Ok(Ok(Err(error))) => return Err(making(explain(&error, store.data()))),
+            Ok(Ok(Ok(guest))) => guest,
         };
-        Ok(Self { guest, store, engine: engine.clone(), calls: 0, generation, broken: false })
+        Ok(Self { guest, store, meter, calls: 0, generation, broken: false, _room: room })
     }
 
     /// Whether nothing can be called any more.
@@ -94,33 +130,33 @@ impl Instance {
 
     /// Whether it may serve another job.
     pub(super) fn is_fit(&self) -> bool {
-        !self.broken && self.calls < limits::CALLS_PER_INSTANCE
+        !self.broken && self.calls < self.limits().count(Limit::CallsPerInstance)
     }
 
-    /// Does one job within its time limit. A failure is the guest's own word; every other error
-    /// breaks the instance. What the guest says holds no secret any more.
+    fn limits(&self) -> &Limits {
+        &self.store.data().limits
+    }
+
+    /// Does one job within its limits. A failure is the guest's own word; every other error breaks
+    /// the instance. What the guest says holds no secret any more.
     pub(super) async fn perform(
         &mut self,
-        job: &Job,
+        job: Job<'_>,
         context: &Context,
-        limit: Duration,
     ) -> Result<String, CallError> {
-        let _ticking = self.enter(context.call.clone(), limit);
-        let deadline = self.store.data().scope().deadline;
-        let outcome = timeout_at(deadline, self.call(job, context)).await;
+        let deadline = self.enter(context.call.clone(), job.time());
+        let meter = self.meter.clone();
+        let outcome = timeout_at(deadline, meter.run(self.call(job, context))).await;
         self.calls += 1;
         self.store.data_mut().leave();
-        match outcome {
-            Ok(Ok(answer)) => self.scrubbed(answer),
-            Ok(Err(error)) => {
-                self.broken = true;
-                Err(explain(&error, self.store.data()))
-            }
-            Err(_) => {
-                self.broken = true;
-                Err(job.timed_out(limit))
-            }
-        }
+        let error = match outcome {
+            Ok(Ok(Ok(answer))) => return self.scrubbed(answer),
+            Ok(Ok(Err(error))) => explain(&error, self.store.data()),
+            Ok(Err(breach)) => breach.into(),
+            Err(_) => self.limits().breach(job.time()).into(),
+        };
+        self.broken = true;
+        Err(job.named(error))
     }
 
     fn scrubbed(&self, answer: Answer) -> Result<String, CallError> {
@@ -131,34 +167,41 @@ impl Instance {
 
     /// Asks the guest what it is.
     pub(super) async fn describe(&mut self) -> Result<Manifest, CallError> {
-        let limit = limits::DESCRIBE_TIME;
-        let _ticking = self.enter(None, limit);
+        let deadline = self.enter(None, Limit::DescribeTime);
+        let meter = self.meter.clone();
         let asked = self.guest.aloma_connector_actions().call_describe(&mut self.store);
-        let outcome = tokio::time::timeout(limit, asked).await;
+        let outcome = timeout_at(deadline, meter.run(asked)).await;
         self.store.data_mut().leave();
-        match outcome {
-            Ok(described) => described.map_err(|error| explain(&error, self.store.data())),
-            Err(_) => Err(CallError::HookTimedOut { what: "`describe`", limit }),
-        }
+        let error = match outcome {
+            Ok(Ok(described)) => {
+                return described.map_err(|error| explain(&error, self.store.data()));
+            }
+            Ok(Err(breach)) => breach,
+            Err(_) => self.limits().breach(Limit::DescribeTime),
+        };
+        Err(CallError::LimitOfHook { during: "`describe`", breach: error })
     }
 
-    fn enter(&mut self, call: Option<Arc<str>>, limit: Duration) -> Ticking {
+    /// Begins a job. Gives when it has to be done.
+    fn enter(&mut self, call: Option<Arc<str>>, time: Limit) -> Instant {
+        let deadline = Instant::now() + self.limits().time(time);
         let state = self.store.data_mut();
         state.memory.forget();
         let vault = state.configuration.vault().clone();
-        state.enter(Scope { call, deadline: Instant::now() + limit, vault });
+        let allowance = state.allowance();
+        state.enter(Scope { call, deadline, vault, allowance });
         self.store.set_epoch_deadline(1);
-        self.engine.ticking()
+        deadline
     }
 
-    async fn call(&mut self, job: &Job, context: &Context) -> wasmtime::Result<Answer> {
+    async fn call(&mut self, job: Job<'_>, context: &Context) -> wasmtime::Result<Answer> {
         let store = &mut self.store;
         let actions = self.guest.aloma_connector_actions();
         let lifecycle = self.guest.aloma_connector_lifecycle();
         let nothing = |answer: Result<(), types::Failure>| answer.map(|()| String::new());
         Ok(match job {
             Job::Start => nothing(lifecycle.call_start(store).await?),
-            Job::Stop { shutdown } => nothing(lifecycle.call_stop(store, *shutdown).await?),
+            Job::Stop { shutdown } => nothing(lifecycle.call_stop(store, shutdown).await?),
             Job::HealthCheck => nothing(lifecycle.call_health_check(store).await?),
             Job::ConfigCheck { fields } => {
                 nothing(lifecycle.call_config_check(store, fields).await?)
@@ -192,21 +235,9 @@ impl From<&Context> for types::Context {
     }
 }
 
-/// Says in a few words why a guest trapped. The whole story goes to the log.
-fn explain(error: &wasmtime::Error, state: &State) -> CallError {
-    tracing::debug!("trap: {error:?}");
-    let why = match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::StackOverflow) => "its recursion went too deep".to_owned(),
-        Some(wasmtime::Trap::UnreachableCodeReached) => {
-            // What a program does when an allocation fails; with none refused it is a panic.
-            return state.memory.refused().cloned().unwrap_or_else(panicked);
-        }
-        Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
-    };
-    CallError::Crashed(why)
-}
-
-fn panicked() -> CallError {
-    CallError::Crashed("it panicked".to_owned())
+fn making(error: CallError) -> CallError {
+    match error {
+        CallError::Limit(breach) => CallError::LimitOfHook { during: "making an instance", breach },
+        error => error,
+    }
 }

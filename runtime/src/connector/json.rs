@@ -2,32 +2,46 @@
 
 use serde_json::value::RawValue;
 
-use super::limits;
+use crate::envelope::{Breach, Limit, Limits};
+
+/// What is wrong with a text that should be JSON.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Too long or too deep.
+    #[error(transparent)]
+    Limit(#[from] Breach),
+    /// No JSON.
+    #[error("it is no JSON: {0}")]
+    Syntax(String),
+}
 
 /// Checks a guest's result: JSON, not too long, not too deep. An empty text counts as `null`.
 ///
 /// # Errors
-/// A sentence for the caller.
-pub fn result(text: String) -> Result<Box<RawValue>, String> {
-    if text.trim().is_empty() { sound("null".to_owned()) } else { sound(text) }
+/// What is wrong, for the caller.
+pub fn result(text: String, limits: &Limits) -> Result<Box<RawValue>, JsonError> {
+    let text = if text.trim_ascii().is_empty() { "null".to_owned() } else { text };
+    sound(text, limits)
 }
 
 /// Checks any JSON text of a guest: not too long, not too deep.
 ///
 /// # Errors
-/// What is wrong, to put behind "it is".
-pub fn sound(text: String) -> Result<Box<RawValue>, String> {
-    if text.len() > limits::JSON_BYTES {
-        return Err(format!(
-            "{} MiB of JSON, more than the limit of {} MiB",
-            text.len() >> 20,
-            limits::JSON_BYTES >> 20
-        ));
+/// What is wrong.
+pub fn sound(text: String, limits: &Limits) -> Result<Box<RawValue>, JsonError> {
+    check_size(text.len(), limits)?;
+    if depth(&text) > limits.count(Limit::JsonDepth) {
+        return Err(limits.breach(Limit::JsonDepth).into());
     }
-    if depth(&text) > limits::JSON_DEPTH {
-        return Err(format!("JSON nested deeper than {} levels", limits::JSON_DEPTH));
-    }
-    RawValue::from_string(text).map_err(|error| format!("not JSON: {error}"))
+    RawValue::from_string(text).map_err(|error| JsonError::Syntax(error.to_string()))
+}
+
+/// Checks the size of a JSON text, in bytes.
+///
+/// # Errors
+/// When it is too long.
+pub fn check_size(bytes: usize, limits: &Limits) -> Result<(), Breach> {
+    if bytes > limits.bytes(Limit::Json) { Err(limits.breach(Limit::Json)) } else { Ok(()) }
 }
 
 /// How deep the brackets outside strings go. Right for every JSON text; for others it is enough that
@@ -67,7 +81,12 @@ mod tests {
             ("NaN", false),
             (deep.as_str(), false),
         ] {
-            assert_eq!(result(text.to_owned()).is_ok(), sound, "{}", &text[..text.len().min(40)]);
+            assert_eq!(
+                result(text.to_owned(), &Limits::default()).is_ok(),
+                sound,
+                "{}",
+                &text[..text.len().min(40)]
+            );
         }
     }
 

@@ -1,22 +1,40 @@
 //! From a file to a connector that can be run: read, compile, link, describe.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use tokio::time::Instant;
 use wasmtime::component::Component;
 
 use super::bindings::ConnectorPre;
-use super::cache::{Cache, Name};
-use super::config::Configuration;
+use super::code::cache::{Cache, Name};
+use super::code::compiler::Compiler;
+use super::code::{Code, Source, census};
+use super::describe;
 use super::engine::Engine;
 use super::host::journal::Journal;
-use super::instance::Instance;
-use super::sandbox::{self, Limits, State};
+use super::instance::{Instance, Parts};
+use super::known::Known;
+use super::sandbox::{self, State};
 use super::schema::Arguments;
-use super::{describe, limits};
+use crate::envelope::{Limit, Limits};
 use crate::events::Events;
 use crate::manifest::Manifest;
+
+/// The compiled schemas of actions' arguments, by action.
+pub(super) type Schemas = BTreeMap<String, Arguments>;
+
+/// Loads the connectors of one process. What two of them have in common is in memory once. Cheap to
+/// clone.
+#[derive(Clone)]
+pub struct Loader {
+    code: Code,
+    known: Arc<Known>,
+}
 
 /// A component that is a connector, compiled and described, and not yet running.
 pub struct Loaded {
@@ -28,66 +46,79 @@ pub struct Loaded {
     pub size: usize,
     /// The beginning of the file's SHA-256.
     pub digest: Arc<str>,
-    pub(super) pre: ConnectorPre<State>,
-    pub(super) schemas: std::collections::BTreeMap<String, Arguments>,
+    pub(super) pre: Arc<ConnectorPre<State>>,
+    pub(super) schemas: Arc<Schemas>,
     pub(super) engine: Engine,
 }
 
-impl Loaded {
-    /// Loads a connector from a file. Compiles it unless the cache has it.
-    ///
-    /// # Errors
-    /// A sentence that says what the file is instead, and what to do.
-    pub async fn from_file(
-        path: &Path,
-        engine: &Engine,
-        cache: Option<Arc<Cache>>,
-        memory: usize,
-    ) -> anyhow::Result<Self> {
-        Self::load(path, engine, cache, memory)
-            .await
-            .with_context(|| format!("cannot load {}", path.display()))
+impl Loader {
+    /// What compiles with this compiler what is not in the cache, for this engine.
+    pub fn new(engine: Engine, cache: Option<Arc<Cache>>, compiler: Compiler) -> Self {
+        Self { code: Code { engine, cache, compiler }, known: Arc::default() }
     }
 
-    async fn load(
-        path: &Path,
-        engine: &Engine,
-        cache: Option<Arc<Cache>>,
-        memory: usize,
-    ) -> anyhow::Result<Self> {
-        let bytes = read(path)?;
-        let size = bytes.len();
-        let compiling = engine.clone();
-        let (component, digest) =
-            tokio::task::spawn_blocking(move || compile(&compiling, &bytes, cache.as_deref()))
-                .await
-                .context("the compiler crashed")??;
-        let imports = imports(&component, engine);
-        let pre = link(&component, engine)?;
-        let manifest = describe(&pre, engine, memory).await?;
-        let schemas = schemas(&manifest)?;
-        Ok(Self {
-            manifest: Arc::new(manifest),
-            imports,
-            size,
-            digest,
-            pre,
-            schemas,
-            engine: engine.clone(),
-        })
+    /// Loads a connector from a file. Compiles it unless it is known or the cache has it.
+    ///
+    /// # Errors
+    /// A sentence that says what the file is instead or which limit it breaches, and what to do.
+    pub async fn load(&self, path: &Path, limits: &Limits) -> anyhow::Result<Loaded> {
+        let loaded = self.load_file(path, limits).await;
+        loaded.with_context(|| format!("cannot load {}", path.display()))
+    }
+
+    async fn load_file(&self, path: &Path, limits: &Limits) -> anyhow::Result<Loaded> {
+        let engine = &self.code.engine;
+        let source = self.source(path, limits).await?;
+        let name = &*source.name;
+        let pre = self.pre(&source, limits).await?;
+        let imports = imports(pre.instance_pre().component(), engine);
+        let manifest = describe(&pre, engine, limits).await?;
+        let (manifest, schemas) = match self.known.said(name, &manifest) {
+            Some(same) => same,
+            None => {
+                let schemas = Arc::new(schemas(&manifest)?);
+                let manifest = Arc::new(manifest);
+                self.known.add_said(name, &manifest, &schemas);
+                (manifest, schemas)
+            }
+        };
+        let (size, digest) = (source.bytes.len(), name.digest().into());
+        Ok(Loaded { manifest, imports, size, digest, pre, schemas, engine: engine.clone() })
+    }
+
+    async fn source(&self, path: &Path, limits: &Limits) -> anyhow::Result<Source> {
+        let (path, limits) = (path.to_owned(), limits.clone());
+        let engine = self.code.engine.clone();
+        let read = move || {
+            let bytes = read(&path, &limits)?;
+            check_kind(&bytes)?;
+            census::check(&bytes, &limits)?;
+            let name = Name::new(&bytes, engine.wasmtime());
+            anyhow::Ok(Source { bytes: bytes.into(), name: name.into() })
+        };
+        tokio::task::spawn_blocking(read).await.context("reading it crashed")?
+    }
+
+    async fn pre(
+        &self,
+        source: &Source,
+        limits: &Limits,
+    ) -> anyhow::Result<Arc<ConnectorPre<State>>> {
+        if let Some(known) = self.known.code(&source.name) {
+            return Ok(known);
+        }
+        let component = self.code.component(source, limits).await?;
+        Ok(self.known.add(&source.name, link(&component, &self.code.engine)?))
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let size = std::fs::metadata(path)?.len();
-    ensure!(
-        size <= limits::COMPONENT_BYTES,
-        "it has {} MiB, more than the limit of {} MiB",
-        size >> 20,
-        limits::COMPONENT_BYTES >> 20
-    );
-    let bytes = std::fs::read(path)?;
-    check_kind(&bytes)?;
+fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
+    let most = limits.bytes(Limit::Component);
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    // One byte more than is accepted, so that the limit is told and not a broken end.
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() <= most, limits.breach(Limit::Component));
     Ok(bytes)
 }
 
@@ -109,42 +140,6 @@ fn check_kind(bytes: &[u8]) -> anyhow::Result<()> {
         _ if bytes.get(6..8) == Some(COMPONENT_LAYER) => Ok(()),
         _ => bail!("it is cut off, or of a WebAssembly version that this runtime does not know"),
     }
-}
-
-fn compile(
-    engine: &Engine,
-    bytes: &[u8],
-    cache: Option<&Cache>,
-) -> anyhow::Result<(Component, Arc<str>)> {
-    let name = Name::new(bytes, engine.wasmtime());
-    let digest = name.digest().into();
-    if let Some(component) = cache.and_then(|cache| from_cache(engine, cache, &name)) {
-        return Ok((component, digest));
-    }
-    let component = Component::new(engine.wasmtime(), bytes)
-        .map_err(|error| anyhow!("it is damaged or cut off: {}", error.root_cause()))?;
-    if let Some(cache) = cache {
-        // Without a cache the next start is slower; that is no reason not to start now.
-        let stored = component
-            .serialize()
-            .map_err(anyhow::Error::from)
-            .and_then(|code| cache.put(&name, &code));
-        if let Err(error) = stored {
-            tracing::warn!("the compilation is not cached: {error:#}");
-        }
-    }
-    Ok((component, digest))
-}
-
-#[allow(unsafe_code, reason = "wasmtime cannot check compiled code; the cache's MAC does")]
-fn from_cache(engine: &Engine, cache: &Cache, name: &Name) -> Option<Component> {
-    let code = cache.get(name)?;
-    // SAFETY: the bytes came from `Component::serialize` in a process of this user: the cache has
-    // checked them against a MAC whose key only this user can read.
-    let component = unsafe { Component::deserialize(engine.wasmtime(), &code) };
-    component
-        .inspect_err(|error| tracing::warn!("a cached compilation does not load: {error}"))
-        .ok()
 }
 
 fn imports(component: &Component, engine: &Engine) -> Vec<String> {
@@ -175,49 +170,31 @@ fn link(component: &Component, engine: &Engine) -> anyhow::Result<ConnectorPre<S
 async fn describe(
     pre: &ConnectorPre<State>,
     engine: &Engine,
-    memory: usize,
+    limits: &Limits,
 ) -> anyhow::Result<Manifest> {
-    let journal = Arc::new(Journal::new("describe".into(), Events::default(), Arc::default()));
-    let store = sandbox::store(engine, None, Arc::new(Configuration::default()), journal, memory);
-    let mut instance = Instance::new(pre, store, engine, 0).await.context("it does not start")?;
+    let limits = Arc::new(limits.clone());
+    let journal =
+        Journal::new("describe".into(), Events::default(), Arc::default(), limits.clone());
+    let parts = Parts {
+        connector: "describe".into(),
+        services: None,
+        configuration: Arc::default(),
+        generation: 0,
+        journal: Arc::new(journal),
+        limits: limits.clone(),
+    };
+    let late = Instant::now() + limits.time(Limit::QueueTime);
+    let mut instance =
+        Instance::new(pre, engine, parts, late).await.context("it does not start")?;
     let said = instance.describe().await.context("it does not describe itself")?;
     describe::manifest(said).context("what it says of itself is not right")
 }
 
-fn schemas(manifest: &Manifest) -> anyhow::Result<std::collections::BTreeMap<String, Arguments>> {
+fn schemas(manifest: &Manifest) -> anyhow::Result<Schemas> {
     let schema = |action: &crate::manifest::Action| {
         let arguments = Arguments::new(&action.arguments)
             .map_err(|why| anyhow!("the arguments schema of action `{}`: {why}", action.name))?;
         Ok((action.name.clone(), arguments))
     };
     manifest.actions.iter().map(schema).collect()
-}
-
-impl Loaded {
-    /// The limits that hold for it, by name, for people.
-    pub fn limits(chosen: &Limits) -> Vec<(&'static str, String)> {
-        let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
-        let time = |time: std::time::Duration| format!("{} s", time.as_secs());
-        vec![
-            ("time of a call (--call-timeout)", time(chosen.call_time)),
-            ("time of start, stop, each check", time(limits::LIFECYCLE_TIME)),
-            ("time of describe", time(limits::DESCRIBE_TIME)),
-            ("memory of an instance (--memory)", mib(chosen.memory)),
-            ("table elements of an instance", limits::TABLE_ELEMENTS.to_string()),
-            ("handles of an instance", limits::HANDLES.to_string()),
-            ("calls of an instance", limits::CALLS_PER_INSTANCE.to_string()),
-            ("calls at once (--concurrency)", chosen.concurrency.to_string()),
-            ("calls waiting", limits::WAITING.to_string()),
-            ("arguments, and result", mib(limits::JSON_BYTES)),
-            ("nesting of a result", limits::JSON_DEPTH.to_string()),
-            ("log lines of a call", limits::LOG_LINES.to_string()),
-            ("bytes of a log line", limits::LOG_LINE.to_string()),
-            ("random bytes at once", limits::RANDOM_BYTES.to_string()),
-            ("bytes of one host call", limits::HOST_CALL_BYTES.to_string()),
-            ("requests and timers started", limits::STARTED.to_string()),
-            ("request body", mib(crate::broker::REQUEST_BODY)),
-            ("answer body", mib(crate::broker::ANSWER_BODY)),
-            ("bodies held at once", mib(crate::broker::HELD)),
-        ]
-    }
 }

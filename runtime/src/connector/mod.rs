@@ -4,7 +4,7 @@
 //! [`Connector`], which keeps a pool of instances and answers calls.
 
 mod bindings;
-pub mod cache;
+pub mod code;
 pub mod config;
 mod declared;
 mod describe;
@@ -13,35 +13,42 @@ mod error;
 pub mod host;
 mod instance;
 mod json;
+mod known;
 pub mod limits;
 mod load;
+mod meter;
 mod pool;
+mod queue;
 mod sandbox;
 mod schema;
+mod trap;
 
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-pub use self::cache::Cache;
+pub use self::code::cache::Cache;
+pub use self::code::compiler::Compiler;
 pub use self::config::{Configuration, Values, secret_fields};
 pub use self::declared::declared_credential;
 pub use self::engine::Engine;
 pub use self::error::{CallError, Failure};
 pub use self::host::workspace::{Answer, Blob, NewBlob, Workspace};
 pub use self::instance::Context;
-pub use self::load::Loaded;
-pub use self::sandbox::{Limits, Services};
+pub use self::load::{Loaded, Loader};
+pub use self::pool::Isolation;
+pub use self::sandbox::Services;
 
 use self::instance::Job;
 use self::pool::Pool;
+use crate::envelope::Limits;
 use crate::events::Events;
 use crate::manifest::Manifest;
 
 /// A running connector. Calls run at once, each in an instance of its own.
 pub struct Connector {
     manifest: Arc<Manifest>,
-    schemas: std::collections::BTreeMap<String, schema::Arguments>,
+    schemas: Arc<load::Schemas>,
     pool: Pool,
 }
 
@@ -54,7 +61,9 @@ pub struct Settings {
     /// The configuration that it begins with.
     pub configuration: Configuration,
     /// What it may use up.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// Whether calls share instances.
+    pub isolation: Isolation,
     /// Where its log lines are told.
     pub events: Events,
 }
@@ -100,27 +109,24 @@ impl Connector {
         context: &Context,
     ) -> Result<Box<RawValue>, CallError> {
         let job = self.job(target, arguments)?;
-        let text = self.pool.perform(&job, context).await?;
-        json::result(text).map_err(CallError::BadResult)
+        let text = self.pool.perform(job, context).await?;
+        json::result(text, self.pool.limits()).map_err(CallError::BadResult)
     }
 
-    fn job(&self, target: &Target, arguments: &RawValue) -> Result<Job, CallError> {
-        let text = arguments.get().to_owned();
-        if text.len() > limits::JSON_BYTES {
-            let (size, limit) = (text.len() >> 20, limits::JSON_BYTES >> 20);
-            let message = format!("arguments of {size} MiB, more than the limit of {limit} MiB");
-            return Err(CallError::InvalidArguments(message));
-        }
+    fn job<'a>(&self, target: &'a Target, arguments: &'a RawValue) -> Result<Job<'a>, CallError> {
+        let schemas = &self.schemas;
+        let (checked, arguments) = (arguments, arguments.get());
+        json::check_size(arguments.len(), self.pool.limits())?;
         Ok(match target {
             Target::Action(name) => {
-                let schema = self.schemas.get(name);
-                let checked = schema.map_or(Ok(()), |schema| schema.check(name, arguments));
+                let schema = schemas.get(name);
+                let checked = schema.map_or(Ok(()), |schema| schema.check(name, checked));
                 checked.map_err(CallError::InvalidArguments)?;
-                Job::Action { name: name.clone(), arguments: text }
+                Job::Action { name, arguments }
             }
-            Target::Fallback(name) => Job::Fallback { name: name.clone(), arguments: text },
-            Target::Autocomplete => Job::Autocomplete { arguments: text },
-            Target::Endpoint => Job::Endpoint { arguments: text },
+            Target::Fallback(name) => Job::Fallback { name, arguments },
+            Target::Autocomplete => Job::Autocomplete { arguments },
+            Target::Endpoint => Job::Endpoint { arguments },
         })
     }
 
@@ -141,8 +147,8 @@ impl Connector {
     pub async fn problems(&self) -> Vec<String> {
         let configuration = self.configuration();
         let (fields, mut problems) = (configuration.to_json(), configuration.problems());
-        for job in [Job::HealthCheck, Job::ConfigCheck { fields }] {
-            let outcome = self.pool.perform_aside(&job, &Context::default()).await;
+        for job in [Job::HealthCheck, Job::ConfigCheck { fields: &fields }] {
+            let outcome = self.pool.perform_aside(job, &Context::default()).await;
             let Err(error) = outcome else { continue };
             problems.push(error.to_string());
             // Where there is no instance, the next job would only say the same again.
@@ -151,6 +157,12 @@ impl Connector {
             }
         }
         problems
+    }
+
+    /// The same as [`Self::shut_down`] for a connector of which another version goes on: its instances
+    /// are told so.
+    pub async fn retire(&self) {
+        self.pool.stop_all(self.pool.close(), false).await;
     }
 
     /// Refuses later calls and stops every instance that no call holds. Those of calls under way go

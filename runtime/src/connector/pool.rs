@@ -2,11 +2,10 @@
 //! broken or outdated.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::Settings;
@@ -15,20 +14,32 @@ use super::config::Configuration;
 use super::engine::Engine;
 use super::error::CallError;
 use super::host::journal::Journal;
-use super::instance::{Context, Instance, Job};
-use super::limits;
-use super::sandbox::{self, Limits, Services, State};
+use super::instance::{Context, Instance, Job, Parts};
+use super::queue::Queue;
+use super::sandbox::{Services, State};
+use crate::envelope::{Limit, Limits};
 use crate::events::Events;
+
+/// Whether calls share instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// An instance serves one call after the other, so that a controller keeps what it caches.
+    #[default]
+    Reuse,
+    /// Every call has an instance of its own, which is dropped afterwards without `stop`.
+    Call,
+}
 
 pub(super) struct Pool {
     engine: Engine,
-    pre: ConnectorPre<State>,
+    pre: Arc<ConnectorPre<State>>,
     id: Arc<str>,
     services: Services,
-    limits: Limits,
+    limits: Arc<Limits>,
+    isolation: Isolation,
     events: Events,
-    places: Semaphore,
-    waiting: AtomicUsize,
+    queue: Queue,
     inner: Mutex<Inner>,
     /// Told when an instance is retired.
     retired: Notify,
@@ -50,18 +61,18 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(engine: Engine, pre: ConnectorPre<State>, settings: Settings) -> Self {
-        let Settings { id, services, configuration, limits, events } = settings;
+    pub(super) fn new(engine: Engine, pre: Arc<ConnectorPre<State>>, settings: Settings) -> Self {
+        let Settings { id, services, configuration, limits, isolation, events } = settings;
         let configuration = Arc::new(configuration);
         Self {
             engine,
             pre,
             id,
             services,
+            queue: Queue::new(&limits),
             limits,
+            isolation,
             events,
-            places: Semaphore::new(limits.concurrency),
-            waiting: AtomicUsize::new(0),
             inner: Mutex::new(Inner {
                 configuration,
                 generation: 0,
@@ -72,47 +83,44 @@ impl Pool {
         }
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Does a job in an instance of its own, when there is room.
-    pub(super) async fn perform(&self, job: &Job, context: &Context) -> Result<String, CallError> {
-        let _place = self.place().await?;
-        self.perform_aside(job, context).await
+    pub(super) async fn perform(
+        &self,
+        job: Job<'_>,
+        context: &Context,
+    ) -> Result<String, CallError> {
+        let late = Instant::now() + self.limits.time(Limit::QueueTime);
+        let _place = self.queue.place(late).await?;
+        self.perform_by(late, job, context).await
     }
 
     /// Does a job beside the calls, however many there are: a busy connector is not an ill one.
     pub(super) async fn perform_aside(
         &self,
-        job: &Job,
+        job: Job<'_>,
         context: &Context,
     ) -> Result<String, CallError> {
-        let mut instance = self.instance().await?;
-        let outcome = instance.perform(job, context, self.time(job)).await;
+        self.perform_by(Instant::now() + self.limits.time(Limit::QueueTime), job, context).await
+    }
+
+    async fn perform_by(
+        &self,
+        late: Instant,
+        job: Job<'_>,
+        context: &Context,
+    ) -> Result<String, CallError> {
+        let mut instance = self.instance(late).await?;
+        let outcome = instance.perform(job, context).await;
         self.put_back(instance);
         outcome
     }
 
-    fn time(&self, job: &Job) -> std::time::Duration {
-        match job {
-            Job::Start | Job::Stop { .. } | Job::HealthCheck | Job::ConfigCheck { .. } => {
-                limits::LIFECYCLE_TIME
-            }
-            _ => self.limits.call_time,
-        }
-    }
-
-    async fn place(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        match self.places.try_acquire() {
-            Ok(place) => return Ok(place),
-            Err(TryAcquireError::Closed) => return Err(CallError::ShuttingDown),
-            Err(TryAcquireError::NoPermits) => {}
-        }
-        let waiting = Waiting::join(&self.waiting)?;
-        let place = self.places.acquire().await.map_err(|_| CallError::ShuttingDown);
-        drop(waiting);
-        place
-    }
-
     /// An idle instance of the configuration in force, or a new one that has started.
-    async fn instance(&self) -> Result<Instance, CallError> {
+    async fn instance(&self, late: Instant) -> Result<Instance, CallError> {
         let (configuration, generation) = {
             let mut inner = self.inner.lock();
             if let Some(idle) = inner.idle.pop() {
@@ -121,20 +129,25 @@ impl Pool {
             (inner.configuration.clone(), inner.generation)
         };
         let vault = configuration.vault().clone();
-        let journal = Arc::new(Journal::new(self.id.clone(), self.events.clone(), vault));
-        let services = Some(self.services.clone());
-        let store =
-            sandbox::store(&self.engine, services, configuration, journal, self.limits.memory);
-        let mut instance = Instance::new(&self.pre, store, &self.engine, generation).await?;
-        let started =
-            instance.perform(&Job::Start, &Context::default(), limits::LIFECYCLE_TIME).await;
+        let journal =
+            Journal::new(self.id.clone(), self.events.clone(), vault, self.limits.clone());
+        let parts = Parts {
+            connector: self.id.clone(),
+            services: Some(self.services.clone()),
+            configuration,
+            generation,
+            journal: Arc::new(journal),
+            limits: self.limits.clone(),
+        };
+        let mut instance = Instance::new(&self.pre, &self.engine, parts, late).await?;
+        let started = instance.perform(Job::Start, &Context::default()).await;
         started.map_err(|error| CallError::NotStarted(error.to_string()))?;
         Ok(instance)
     }
 
     /// Keeps an instance for the next call, or retires it when it has had its day.
     fn put_back(&self, instance: Instance) {
-        if instance.is_broken() {
+        if instance.is_broken() || self.isolation == Isolation::Call {
             return;
         }
         let mut inner = self.inner.lock();
@@ -149,27 +162,30 @@ impl Pool {
     /// that.
     fn retire(&self, inner: &mut Inner, instance: Instance) {
         // Guests whose `stop` hangs must not pile up under a flood of configurations.
-        if inner.retired.len() < self.limits.concurrency.saturating_mul(2) {
+        if inner.retired.len() < self.limits.count(Limit::Concurrency).saturating_mul(2) {
             inner.retired.push(instance);
         }
         self.retired.notify_one();
     }
 
-    /// Tells retired instances that they go, and retires those that were idle for too long. Runs for
-    /// as long as the connector does.
+    /// Tells retired instances that they go, and retires those that were idle for too long, or that
+    /// hold the room that others wait for. Runs for as long as the connector does.
     pub(super) async fn keep_house(&self) {
+        let idle_time = self.limits.time(Limit::IdleTime);
         loop {
             // A late look only keeps an instance a little longer.
-            let _ = timeout(limits::IDLE, self.retired.notified()).await;
-            self.retire_idle();
+            tokio::select! {
+                _ = timeout(idle_time, self.retired.notified()) => self.retire_idle(idle_time),
+                () = self.engine.crowded() => self.retire_idle(std::time::Duration::ZERO),
+            }
             let retired = std::mem::take(&mut self.inner.lock().retired);
             self.stop_all(retired, false).await;
         }
     }
 
-    fn retire_idle(&self) {
+    fn retire_idle(&self, time: std::time::Duration) {
         let mut inner = self.inner.lock();
-        let old = inner.idle.extract_if(.., |idle| idle.since.elapsed() >= limits::IDLE);
+        let old = inner.idle.extract_if(.., |idle| idle.since.elapsed() >= time);
         let old: Vec<_> = old.map(|idle| idle.instance).collect();
         inner.retired.extend(old);
     }
@@ -177,8 +193,7 @@ impl Pool {
     /// Tells instances that they go, all at once. What they say to that is for the log.
     pub(super) async fn stop_all(&self, instances: Vec<Instance>, shutdown: bool) {
         let stop = async |mut instance: Instance| {
-            let job = Job::Stop { shutdown };
-            let stopped = instance.perform(&job, &Context::default(), self.time(&job)).await;
+            let stopped = instance.perform(Job::Stop { shutdown }, &Context::default()).await;
             if let Err(error) = stopped {
                 tracing::warn!(connector = &*self.id, "stop: {error}");
             }
@@ -202,26 +217,9 @@ impl Pool {
 
     /// Lets no further call in, and gives the instances that no call holds, to be stopped.
     pub(super) fn close(&self) -> Vec<Instance> {
-        self.places.close();
+        self.queue.close();
         let mut inner = self.inner.lock();
         let idle = std::mem::take(&mut inner.idle).into_iter().map(|idle| idle.instance);
         idle.chain(std::mem::take(&mut inner.retired)).collect()
-    }
-}
-
-/// One call in the queue.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn join(count: &'a AtomicUsize) -> Result<Self, CallError> {
-        let waiting = count.fetch_add(1, Ordering::Relaxed);
-        let place = Self(count);
-        if waiting >= limits::WAITING { Err(CallError::Overloaded { waiting }) } else { Ok(place) }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -11,13 +11,13 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::bindings::Connector;
 use super::config::Configuration;
 use super::engine::Engine;
-use super::error::{CallError, Mebibytes};
 use super::host::http::Started;
 use super::host::journal::Journal;
 use super::host::wasi_http::{self, Hooks};
 use super::host::workspace::Workspace;
-use super::limits;
-use crate::broker::{Broker, Scope};
+use super::meter::Meter;
+use crate::broker::{Allowance, Broker, Scope};
+use crate::envelope::{Breach, Limit, Limits};
 
 /// What the host does for a connector. None of it is there while the connector is described.
 #[derive(Clone)]
@@ -28,34 +28,15 @@ pub struct Services {
     pub workspace: Arc<dyn Workspace>,
 }
 
-/// The limits that an operator can change.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of memory of one instance.
-    pub memory: usize,
-    /// Wall time of one call.
-    pub call_time: std::time::Duration,
-    /// Calls at once.
-    pub concurrency: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory: limits::MEMORY,
-            call_time: limits::CALL_TIME,
-            concurrency: limits::CONCURRENCY,
-        }
-    }
-}
-
 /// The host's side of one instance.
 pub struct State {
     pub(super) services: Option<Services>,
     pub(super) configuration: Arc<Configuration>,
     pub(super) journal: Arc<Journal>,
     pub(super) started: Started,
+    pub(super) limits: Arc<Limits>,
     pub(super) memory: Memory,
+    meter: Arc<Meter>,
     scope: Scope,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -77,6 +58,11 @@ impl State {
         &self.scope
     }
 
+    /// What a new call may use up of the network.
+    pub(super) fn allowance(&self) -> Arc<Allowance> {
+        self.services.as_ref().map_or_else(Arc::default, |services| services.broker.allowance())
+    }
+
     /// Everything from now on belongs to this call.
     pub(super) fn enter(&mut self, scope: Scope) {
         self.journal.enter(scope.call.clone());
@@ -91,34 +77,43 @@ impl State {
     }
 }
 
+/// What an instance begins with.
+pub(super) struct Furniture {
+    /// None while it is described.
+    pub services: Option<Services>,
+    pub configuration: Arc<Configuration>,
+    pub journal: Arc<Journal>,
+    pub limits: Arc<Limits>,
+    pub meter: Arc<Meter>,
+}
+
 /// Makes a store with every limit set and nothing in it.
-pub(super) fn store(
-    engine: &Engine,
-    services: Option<Services>,
-    configuration: Arc<Configuration>,
-    journal: Arc<Journal>,
-    memory: usize,
-) -> Store<State> {
+pub(super) fn store(engine: &Engine, furniture: Furniture) -> Store<State> {
+    let Furniture { services, configuration, journal, limits, meter } = furniture;
     let mut wasi = WasiCtx::builder();
     wasi.allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
-        .max_random_size(limits::RANDOM_BYTES)
+        .max_random_size(limits.bytes(Limit::Random) as u64)
         .stdout(journal.stdout())
         .stderr(journal.stderr());
     let mut http = WasiHttpCtx::new();
-    http.set_field_size_limit(limits::FIELD_BYTES);
+    http.set_field_size_limit(limits.bytes(Limit::Fields));
     let vault = configuration.vault().clone();
-    let scope = Scope { call: None, deadline: Instant::now(), vault };
+    let allowance = Arc::default();
+    let scope = Scope { call: None, deadline: Instant::now(), vault, allowance };
     let hooks = Hooks::new(services.as_ref().map(|has| has.broker.clone()), scope.clone());
     let mut table = ResourceTable::new();
-    table.set_max_capacity(limits::HANDLES);
+    table.set_max_capacity(limits.count(Limit::Handles));
+    let (host_call, handles) = (limits.bytes(Limit::HostCall), limits.count(Limit::Handles));
     let state = State {
         services,
         configuration,
         journal,
         started: Started::default(),
-        memory: Memory { limit: memory, ..Memory::default() },
+        memory: Memory::new(limits.clone()),
+        limits,
+        meter,
         scope,
         wasi: wasi.build(),
         table,
@@ -127,10 +122,10 @@ pub(super) fn store(
     };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
-    store.set_hostcall_fuel(limits::HOST_CALL_BYTES);
-    store.set_max_component_handles(limits::HANDLES);
+    store.set_hostcall_fuel(host_call);
+    store.set_max_component_handles(handles);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    store.epoch_deadline_callback(|store| store.data().meter.tick());
     store
 }
 
@@ -158,24 +153,27 @@ impl WasiHttpView for State {
 }
 
 /// Counts the memory of an instance over all its memories and tables.
-#[derive(Debug, Default)]
 pub(super) struct Memory {
-    limit: usize,
+    limits: Arc<Limits>,
     used: usize,
     elements: usize,
     /// What was last asked for and refused. Most guests trap soon after.
-    refused: Option<CallError>,
+    refused: Option<Breach>,
 }
 
 impl Memory {
+    fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, used: 0, elements: 0, refused: None }
+    }
+
     /// Forgets what was refused: another call begins.
     pub(super) fn forget(&mut self) {
         self.refused = None;
     }
 
     /// What was refused since.
-    pub(super) fn refused(&self) -> Option<&CallError> {
-        self.refused.as_ref()
+    pub(super) fn refused(&self) -> Option<Breach> {
+        self.refused
     }
 }
 
@@ -187,11 +185,11 @@ impl ResourceLimiter for Memory {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.limit;
+        let granted = used <= self.limits.bytes(Limit::Memory);
         if granted {
             self.used = used;
         } else {
-            self.refused = Some(CallError::OutOfMemory(Mebibytes(self.limit)));
+            self.refused = Some(self.limits.breach(Limit::Memory));
         }
         Ok(granted)
     }
@@ -203,24 +201,24 @@ impl ResourceLimiter for Memory {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let elements = self.elements.saturating_add(desired.saturating_sub(current));
-        let granted = elements <= limits::TABLE_ELEMENTS;
+        let granted = elements <= self.limits.count(Limit::TableElements);
         if granted {
             self.elements = elements;
         } else {
-            self.refused = Some(CallError::OutOfTable(limits::TABLE_ELEMENTS));
+            self.refused = Some(self.limits.breach(Limit::TableElements));
         }
         Ok(granted)
     }
 
     fn instances(&self) -> usize {
-        limits::CORE_ITEMS
+        self.limits.count(Limit::CoreInstances)
     }
 
     fn tables(&self) -> usize {
-        limits::CORE_ITEMS
+        self.limits.count(Limit::Tables)
     }
 
     fn memories(&self) -> usize {
-        limits::CORE_ITEMS
+        self.limits.count(Limit::Memories)
     }
 }

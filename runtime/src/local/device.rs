@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::access::same;
 use super::feed::Happening;
 use super::hub::Hub;
-use super::limits::{MESSAGE_BYTES, NAME_BYTES, REGISTRATION_BYTES};
+use super::limits::{MESSAGE_BYTES, NAME_BYTES, READ_BUFFER, REGISTRATION_BYTES};
 use super::reply::Refusal;
 use super::seats::Seat;
 use super::session;
@@ -107,6 +107,7 @@ async fn transport(
     }
     let tracker = hub.tasks.clone();
     upgrade
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(MESSAGE_BYTES)
         .max_frame_size(MESSAGE_BYTES)
         .on_upgrade(move |socket| tracker.track_future(session::run(hub, seat, socket)))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -30,13 +31,18 @@ pub struct Hub {
     pub calls: CallLog,
     pub flows: Flows,
     /// Connectors of this very process, of which everything is known.
-    pub hosted: HashMap<String, Arc<Manifest>>,
+    pub hosted: Mutex<HashMap<String, Arc<Manifest>>>,
     /// Sockets and calls under way.
     pub tasks: TaskTracker,
     pub stopping: CancellationToken,
 }
 
 impl Hub {
+    /// What a connector of this process says of itself.
+    pub fn hosted(&self, id: &str) -> Option<Arc<Manifest>> {
+        self.hosted.lock().get(id).cloned()
+    }
+
     /// Asks a connector something that is no call.
     pub async fn ask(
         &self,

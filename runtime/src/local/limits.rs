@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-/// Connectors that may be registered. Each holds a form, an icon and a queue.
-pub const CONNECTORS: usize = 100;
+/// Connectors that may be registered. Each holds a form, an icon and a queue; a process serves a
+/// thousand of them.
+pub const CONNECTORS: usize = 2000;
 /// Body of a registration: a schema, an introspection text and an icon of a megabyte or two.
 pub const REGISTRATION_BYTES: usize = 4 << 20;
 /// Body of an API call, which holds an action's arguments.
 pub const API_BYTES: usize = 16 << 20;
 /// Message on a socket. The Node SDK's receiver takes 100 MiB.
 pub const MESSAGE_BYTES: usize = 100 << 20;
+/// Bytes read from a socket at once, which every idle connector holds.
+pub const READ_BUFFER: usize = 16 << 10;
 
 /// Time between two pings. The Node SDK hangs up after 45 s without one.
 pub const PING_EVERY: Duration = Duration::from_secs(20);
@@ -35,6 +38,8 @@ pub const CALLS_UNDER_WAY: usize = 256;
 pub const CALL: Duration = Duration::from_secs(5 * 60);
 /// The most that a caller may name: the Node SDK's longest time limit for a request.
 pub const CALL_MOST: Duration = Duration::from_secs(30 * 60);
+/// Time in which a new version of a connector of this process says what it is: it has it at hand.
+pub const INTROSPECTION: Duration = Duration::from_secs(30);
 /// Time for the steps of an OAuth flow: the SDK's limit for a token request, and a little more.
 pub const OAUTH_STEP: Duration = Duration::from_secs(70);
 /// Time between the start of an OAuth flow and its callback: a person signs in somewhere.

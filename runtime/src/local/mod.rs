@@ -39,6 +39,7 @@ mod configure;
 mod device;
 mod feed;
 mod form;
+mod hosting;
 mod hub;
 mod introspection;
 mod limits;
@@ -81,7 +82,8 @@ use self::reply::Refusal;
 use self::seats::Seats;
 use self::store::{Store, connectors};
 use crate::events::{Event, Events};
-use crate::manifest::Manifest;
+
+pub use self::hosting::{Hosted, Hosting};
 
 /// How the workspace is set up.
 pub struct LocalSettings {
@@ -93,14 +95,6 @@ pub struct LocalSettings {
     pub events: Events,
     /// The connectors of this process.
     pub hosted: Vec<Hosted>,
-}
-
-/// A connector that runs in this very process, of which everything is known.
-pub struct Hosted {
-    /// The id that it registers with.
-    pub id: String,
-    /// All that it says of itself.
-    pub manifest: Arc<Manifest>,
 }
 
 /// A workspace that listens and does not serve yet.
@@ -134,11 +128,18 @@ impl LocalWorkspace {
             feed: Default::default(),
             calls: Default::default(),
             flows: Default::default(),
-            hosted: hosted.into_iter().map(|hosted| (hosted.id, hosted.manifest)).collect(),
+            hosted: Default::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         };
-        Ok(Self { listener, address, hub: Arc::new(hub), events })
+        let local = Self { listener, address, hub: Arc::new(hub), events };
+        hosted.into_iter().for_each(|hosted| local.hosting().add(hosted));
+        Ok(local)
+    }
+
+    /// Tells it about connectors of this process, also while it serves.
+    pub fn hosting(&self) -> Hosting {
+        Hosting(self.hub.clone())
     }
 
     /// Where it listens.

@@ -55,7 +55,8 @@ pub async fn of(hub: &Hub, registered: Registered) -> anyhow::Result<Portrait> {
     let id = registered.id.clone();
     let stored = hub.store.with(move |store| values::all(store, &id)).await?;
     let seat = hub.seats.get(&registered.id);
-    let hosted = hub.hosted.get(&registered.id).map(|manifest| &**manifest);
+    let hosted = hub.hosted(&registered.id);
+    let hosted = hosted.as_deref();
     let form = Form::from_text(&registered.schema);
     let fields = form.fields.into_iter();
     Ok(Portrait {
@@ -71,7 +72,8 @@ pub async fn of(hub: &Hub, registered: Registered) -> anyhow::Result<Portrait> {
         config_schema: serde_json::from_str(&registered.schema).unwrap_or_default(),
         id: registered.id,
         name: registered.name,
-        version: registered.version,
+        // One that has just taken over has not registered yet.
+        version: hosted.map_or(registered.version, |manifest| manifest.version.clone()),
         icon: registered.icon,
         last_seen: registered.seen,
         introspect: registered.introspect,

@@ -80,7 +80,7 @@ impl Session {
             Packet { m: Some(method), c, a, .. } => requests::handle(self, &method, c, a).await,
             Packet { c: Some(key), a, .. } if key == self.introspect => {
                 if let Some(said) = a {
-                    self.describe(said.get()).await;
+                    describe(&self.hub, &self.seat, said.get()).await;
                 }
             }
             Packet { c: Some(key), a, .. } => {
@@ -93,29 +93,6 @@ impl Session {
                 }
             }
             Packet { .. } => {}
-        }
-    }
-
-    async fn describe(&self, said: &str) {
-        let Ok(said) = serde_json::from_str::<Value>(said) else { return };
-        let schema = said.get("configSchema").filter(|schema| schema.is_object());
-        let (Some(schema), Some(text)) = (schema, said.get("introspect").and_then(Value::as_str))
-        else {
-            return;
-        };
-        let (schema, text) = (schema.to_string(), text.to_owned());
-        if schema.len() + text.len() > INTROSPECT_BYTES {
-            return;
-        }
-        let id = self.seat.connector.to_string();
-        let stored = self
-            .hub
-            .store
-            .with(move |store| connectors::describe(store, &id, &schema, &text))
-            .await;
-        match stored {
-            Ok(()) => self.hub.feed.tell(&self.seat.connector, Happening::Registered),
-            Err(error) => tracing::error!("local workspace: {error:#}"),
         }
     }
 
@@ -185,6 +162,27 @@ impl Session {
                 Stored::Lost => None,
             });
         Ok(values.collect())
+    }
+}
+
+/// Takes over what a connector says of itself.
+pub(super) async fn describe(hub: &Hub, seat: &Seat, said: &str) {
+    let Ok(said) = serde_json::from_str::<Value>(said) else { return };
+    let schema = said.get("configSchema").filter(|schema| schema.is_object());
+    let (Some(schema), Some(text)) = (schema, said.get("introspect").and_then(Value::as_str))
+    else {
+        return;
+    };
+    let (schema, text) = (schema.to_string(), text.to_owned());
+    if schema.len() + text.len() > INTROSPECT_BYTES {
+        return;
+    }
+    let id = seat.connector.to_string();
+    let stored =
+        hub.store.with(move |store| connectors::describe(store, &id, &schema, &text)).await;
+    match stored {
+        Ok(()) => hub.feed.tell(&seat.connector, Happening::Registered),
+        Err(error) => tracing::error!("local workspace: {error:#}"),
     }
 }
 

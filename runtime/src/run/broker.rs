@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use parking_lot::Mutex;
 
 use super::ConnectorSettings;
 use crate::broker::{
@@ -23,6 +24,48 @@ pub struct Shared {
     pub traffic: Traffic,
     /// Where records go.
     pub events: Events,
+    /// Where tokens are kept.
+    pub tokens: TokenStores,
+}
+
+/// The stores of a process. Versions of a connector that follow each other have the same one. Cheap to
+/// clone.
+#[derive(Clone, Default)]
+pub struct TokenStores(Arc<Mutex<Opened>>);
+
+#[derive(Default)]
+struct Opened {
+    disk: Option<Arc<DiskStore>>,
+    memory: Option<Arc<MemoryStore>>,
+}
+
+impl TokenStores {
+    /// Tokens outlive the process where a credential has some; the grant made through the workspace
+    /// is kept there.
+    fn store(
+        &self,
+        credentials: &BTreeMap<String, Prepared>,
+        environment: &Environment,
+    ) -> anyhow::Result<Arc<dyn Store>> {
+        if !credentials.values().any(Prepared::has_tokens) {
+            return Ok(Arc::new(MemoryStore::default()));
+        }
+        let mut opened = self.0.lock();
+        let Some(folder) = settings::token_folder(environment) else {
+            let memory = opened.memory.get_or_insert_with(|| {
+                tracing::warn!(
+                    "tokens are lost with the process: set XDG_DATA_HOME or HOME to keep them"
+                );
+                Arc::default()
+            });
+            return Ok(memory.clone());
+        };
+        if let Some(disk) = &opened.disk {
+            return Ok(disk.clone());
+        }
+        let disk = Arc::new(DiskStore::open(&folder).context("cannot keep tokens")?);
+        Ok(opened.disk.insert(disk).clone())
+    }
 }
 
 impl ConnectorSettings {
@@ -37,22 +80,37 @@ impl ConnectorSettings {
         environment: &Environment,
         shared: &Shared,
     ) -> anyhow::Result<Broker> {
+        self.broker_setup(component, manifest, environment, shared).map(Broker::new)
+    }
+
+    /// What the broker of this connector is made of.
+    ///
+    /// # Errors
+    /// As [`Self::broker`].
+    pub fn broker_setup(
+        &self,
+        component: Component,
+        manifest: &Manifest,
+        environment: &Environment,
+        shared: &Shared,
+    ) -> anyhow::Result<Setup> {
         let credentials = self.credentials(manifest, environment);
         let credentials = match &self.file {
             Some(file) => credentials.with_context(|| file.display().to_string())?,
             None => credentials?,
         };
-        let Shared { traffic, events } = shared.clone();
-        Ok(Broker::new(Setup {
+        let Shared { traffic, events, tokens } = shared.clone();
+        Ok(Setup {
             component,
             policy: self.policy.clone(),
-            store: store(&credentials, environment)?,
+            limits: self.limits.clone(),
+            store: tokens.store(&credentials, environment)?,
             credentials,
             network: self.network(environment)?,
             identities: self.identities()?,
             traffic,
             events,
-        }))
+        })
     }
 
     /// The folder that files named in the settings are found in.
@@ -139,21 +197,4 @@ fn check_fields(manifest: &Manifest, name: &str, prepared: &Prepared) -> anyhow:
         }
     }
     Ok(())
-}
-
-/// Tokens outlive the process where a credential has some; the grant made through the workspace is
-/// kept there.
-fn store(
-    credentials: &BTreeMap<String, Prepared>,
-    environment: &Environment,
-) -> anyhow::Result<Arc<dyn Store>> {
-    if !credentials.values().any(Prepared::has_tokens) {
-        return Ok(Arc::new(MemoryStore::default()));
-    }
-    let Some(folder) = settings::token_folder(environment) else {
-        tracing::warn!("tokens are lost with the process: set XDG_DATA_HOME or HOME to keep them");
-        return Ok(Arc::new(MemoryStore::default()));
-    };
-    let store = DiskStore::open(&folder).context("cannot keep tokens")?;
-    Ok(Arc::new(store))
 }

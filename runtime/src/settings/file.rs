@@ -4,19 +4,23 @@
 //! without what a value holds, because a value may be a secret.
 
 mod explain;
+mod named;
 mod source;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
-use serde::de::Error as _;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::accepted::Accepted;
+use super::workspace::WorkspaceSettings;
 use crate::broker::{CredentialSettings, GrantTable, Mode, NetworkSettings, check_origin};
+use crate::connector::Isolation;
+use crate::envelope::{KEYS, Limit, Limits};
 
 pub use self::source::Source;
 
@@ -25,15 +29,6 @@ pub const FILE_NAME: &str = "connector.toml";
 
 /// Bytes of the file. A long list of grants has a few kB.
 const MOST_BYTES: u64 = 1 << 20;
-
-/// Seconds of a call that can be asked for: up to a day.
-pub const CALL_SECONDS: RangeInclusive<u64> = 1..=86_400;
-
-/// MiB of one instance that can be asked for: what its addresses can name.
-pub const MEMORY_MIB: RangeInclusive<u64> = 1..=4096;
-
-/// Calls at once that can be asked for.
-pub const CONCURRENCY: RangeInclusive<u64> = 1..=1024;
 
 /// The settings of one connector, as a file has them.
 #[derive(Clone, Debug)]
@@ -56,10 +51,16 @@ pub struct File {
     pub credentials: BTreeMap<String, CredentialSettings>,
     /// The way to the network.
     pub network: Option<NetworkSettings>,
+    /// Whether calls share instances.
+    pub isolation: Isolation,
+    /// The workspace that it joins.
+    pub workspace: WorkspaceSettings,
     /// Limits.
-    pub limits: LimitSettings,
+    pub limits: Limits,
     /// What the operator has seen that the connector asks for.
     pub accepted: Option<Accepted>,
+    /// The files that it takes something from, beside the component.
+    pub named: Vec<PathBuf>,
 }
 
 /// What is said of one secret field.
@@ -72,27 +73,6 @@ pub struct SecretSettings {
     /// Whether the guest reads it as it is.
     #[serde(default)]
     pub reveal: bool,
-}
-
-/// Limits of a connector. None stands for the default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct LimitSettings {
-    /// MiB of one instance.
-    #[serde(default, deserialize_with = "memory")]
-    pub memory_mib: Option<u64>,
-    #[serde(default, deserialize_with = "call")]
-    call_seconds: Option<u64>,
-    /// Calls at once.
-    #[serde(default, deserialize_with = "concurrency")]
-    pub concurrency: Option<u64>,
-}
-
-impl LimitSettings {
-    /// The time of a call.
-    pub fn call_time(&self) -> Option<Duration> {
-        self.call_seconds.map(Duration::from_secs)
-    }
 }
 
 /// The file as it is written.
@@ -113,7 +93,11 @@ struct Written {
     credentials: BTreeMap<String, CredentialSettings>,
     network: Option<NetworkSettings>,
     #[serde(default)]
-    limits: LimitSettings,
+    isolation: Isolation,
+    #[serde(default)]
+    workspace: WorkspaceSettings,
+    #[serde(default, deserialize_with = "limits")]
+    limits: Limits,
     accepted: Option<Accepted>,
 }
 
@@ -145,8 +129,11 @@ impl File {
             grants: written.grant,
             credentials: written.credentials,
             network: written.network,
+            isolation: written.isolation,
+            workspace: written.workspace.within(folder),
             limits: written.limits,
             accepted: written.accepted,
+            named: named::files(text, folder),
         };
         file.check().with_context(|| path.display().to_string())?;
         Ok(file)
@@ -200,26 +187,54 @@ fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> 
     wrong.map_or(Ok(origins), |text| Err(D::Error::custom(text)))
 }
 
-fn memory<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    within(from, MEMORY_MIB)
+/// Reads `[limits]`: a whole number in its range for each key.
+fn limits<'de, D: Deserializer<'de>>(from: D) -> Result<Limits, D::Error> {
+    struct Table;
+
+    impl<'de> Visitor<'de> for Table {
+        type Value = Limits;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Limits, A::Error> {
+            let mut limits = Limits::default();
+            while let Some(limit) = map.next_key_seed(Key)? {
+                limits = limits.with(limit, map.next_value_seed(Within(limit.range()))?);
+            }
+            Ok(limits)
+        }
+    }
+
+    from.deserialize_map(Table)
 }
 
-fn call<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    within(from, CALL_SECONDS)
+/// The name of a limit.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Limit;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Limit, D::Error> {
+        let key = String::deserialize(from)?;
+        Limit::named(&key).ok_or_else(|| D::Error::unknown_field(&key, KEYS))
+    }
 }
 
-fn concurrency<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    within(from, CONCURRENCY)
-}
+/// A whole number in a range.
+struct Within(RangeInclusive<u64>);
 
-fn within<'de, D: Deserializer<'de>>(
-    from: D,
-    range: RangeInclusive<u64>,
-) -> Result<Option<u64>, D::Error> {
-    let given = i64::deserialize(from)?;
-    let number = u64::try_from(given).ok().filter(|number| range.contains(number));
-    let text = || format!("{given} is not between {} and {}", range.start(), range.end());
-    number.map(Some).ok_or_else(|| D::Error::custom(text()))
+impl<'de> DeserializeSeed<'de> for Within {
+    type Value = u64;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<u64, D::Error> {
+        let Self(range) = self;
+        let given = i64::deserialize(from)?;
+        let number = u64::try_from(given).ok().filter(|number| range.contains(number));
+        let text = || format!("{given} is not between {} and {}", range.start(), range.end());
+        number.ok_or_else(|| D::Error::custom(text()))
+    }
 }
 
 #[cfg(test)]
@@ -233,6 +248,7 @@ mod tests {
 component = "users.wasm"
 id = "users"
 policy = "report"
+isolation = "call"
 [config]
 BASE_URL = "https://api.example.com"
 PLAIN = { env = "NOT_SET" }
@@ -252,6 +268,9 @@ type = "bearer"
 token = { field = "API_KEY" }
 [network]
 proxy = "http://proxy.example:3128"
+[workspace]
+token = { file = "token" }
+name = "users-1"
 [limits]
 memory-mib = 64
 call-seconds = 60
@@ -273,10 +292,10 @@ concurrency = 8
         assert_eq!(file.revealed().collect::<Vec<_>>(), ["API_KEY"]);
         assert_eq!(file.grants.len(), 2);
         assert!(matches!(file.credentials["users-api"], CredentialSettings::Bearer { .. }));
-        assert!(file.network.is_some());
-        let limits = &file.limits;
-        let read = (limits.memory_mib, limits.call_time(), limits.concurrency);
-        assert_eq!(read, (Some(64), Some(Duration::from_secs(60)), Some(8)));
+        assert!(file.network.is_some() && file.workspace.has_token());
+        let read = [Limit::Memory, Limit::CallTime, Limit::Concurrency, Limit::Json];
+        assert_eq!(read.map(|limit| file.limits.get(limit)), [64, 60, 8, 16]);
+        assert_eq!(file.isolation, Isolation::Call);
     }
 
     #[test]
@@ -312,6 +331,11 @@ concurrency = 8
             ("[secrets.K]\nreveal = 'yes'", "line 2: this is a text; write true or false"),
             ("[secrets.K]\nbind = ['a']", "line 2: \"a\" is no origin"),
             ("[secrets.K]\nbind = []", "line 2: an empty list binds to nothing"),
+            ("isolation = 'none'", "line 1: there is no `none` here; write `reuse` or `call`"),
+            (
+                "[limits]\nmemory-mb = 9",
+                "line 2: there is no key `memory-mb`; did you mean `memory-mib`?",
+            ),
             ("[limits]\nmemory-mib = 0", "line 2: 0 is not between 1 and 4096"),
             (
                 "[limits]\ncall-seconds = 1.5",

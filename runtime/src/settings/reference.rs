@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::file::File;
+use crate::envelope::{Limit, Limits};
 
 const REFERENCE: &str = include_str!("../../../docs/connector-toml.md");
 
@@ -60,6 +61,7 @@ fn every_key_is_described() {
         ("## [secrets.KEY]", "[secrets.X]"),
         ("## [[grant]]", "[[grant]]"),
         ("## [network]", "[network]"),
+        ("## [workspace]", "[workspace]"),
         ("## [limits]", "[limits]"),
         ("## [accepted]", "[accepted]"),
     ];
@@ -87,5 +89,16 @@ fn check(heading: &str, text: &str, known: Vec<String>) {
     for key in described {
         let is_tag = key == "type";
         assert!(is_tag || known.iter().any(|one| one == key), "{heading}: there is no {key}");
+    }
+}
+
+#[test]
+fn every_limit_has_its_range_and_default() {
+    let rows = part("## [limits]");
+    for limit in Limit::all() {
+        let (key, range) = (limit.key(), limit.range());
+        let default = Limits::default().get(limit);
+        let row = format!("| `{key}` | {} to {} | {default} | ", range.start(), range.end());
+        assert!(rows.contains(&row), "no row begins with {row}");
     }
 }

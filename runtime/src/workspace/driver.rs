@@ -90,13 +90,18 @@ impl Driver {
         }
     }
 
+    /// For the log, where many links tell.
+    fn id(&self) -> String {
+        self.shared.nameplate.read().id.clone()
+    }
+
     async fn connect(&mut self) -> anyhow::Result<Socket> {
         let key = self.registration.connect().await?;
-        self.dialer.open(&key).await
+        self.dialer.open(&key, self.registration.user_agent()).await
     }
 
     async fn converse(&mut self, socket: Socket, stop: &CancellationToken) -> Ended {
-        tracing::info!("connected to the workspace");
+        tracing::info!(connector = self.id(), "connected to the workspace");
         self.shared.status.send_replace(Status::Connected);
         self.complaints.clear();
         let since = Instant::now();
@@ -111,9 +116,21 @@ impl Driver {
     async fn pause(&mut self, reason: String, stop: &CancellationToken) {
         let wait = self.backoff.next_wait();
         if self.complaints.is_news(&reason) {
-            tracing::info!(reason, ?wait, "not connected to the workspace; trying again");
+            let connector = self.id();
+            tracing::info!(
+                connector,
+                reason,
+                ?wait,
+                "not connected to the workspace; trying again"
+            );
         } else {
-            tracing::debug!(reason, ?wait, "still not connected to the workspace; trying again");
+            let connector = self.id();
+            tracing::debug!(
+                connector,
+                reason,
+                ?wait,
+                "still not connected to the workspace; trying again"
+            );
         }
         self.shared.status.send_replace(Status::Lost { reason: reason.into(), retry_in: wait });
         let stopping = stop.is_cancelled();

@@ -38,6 +38,12 @@ const SLOWEST_LINK: usize = 64 * 1024;
 pub(super) const HTTP_ANSWER_BYTES: usize = 1024 * 1024;
 /// As `fetch` in Node, rounded down to what anyone needs.
 pub(super) const REDIRECTS: usize = 10;
+/// Connections that are kept for the next call. A thousand connectors that start together need no
+/// more: the calls are short.
+pub(super) const IDLE_CONNECTIONS: usize = 8;
+/// Bytes read from a socket at once, which every idle connector holds. The library's own 128 KiB
+/// would be most of what a thousand of them weigh; packets are smaller than this.
+pub(super) const READ_BUFFER: usize = 16 * 1024;
 /// What the Node SDK receives at most.
 pub(super) const MESSAGE_BYTES: usize = 100 * 1024 * 1024;
 /// Packets are batched up to this size. It keeps pings and pongs moving between the messages.

@@ -17,15 +17,25 @@ use super::limits::{PACKET_BYTES, Timing};
 use super::outbox::{Closed, Kind, Outbox};
 use super::packet::{Packet, raw};
 use super::pending::{Pending, RequestError};
-use super::registration::{Identity, LinkSettings, Registration};
+use super::registration::{Identity, LinkSettings, Nameplate, Registration};
 use super::socket::Dialer;
+use super::transport::Transport;
 
 /// Makes the three ends. Nothing is dialled until the driver runs.
 pub fn open(
     settings: LinkSettings,
     identity: Identity,
 ) -> (Link, mpsc::Receiver<Incoming>, Driver) {
-    open_with(settings, identity, Timing::default())
+    open_by(&Transport::default(), settings, identity)
+}
+
+/// The same for one link of many, which share their transport.
+pub fn open_by(
+    transport: &Transport,
+    settings: LinkSettings,
+    identity: Identity,
+) -> (Link, mpsc::Receiver<Incoming>, Driver) {
+    assemble(transport, settings, identity, Timing::default())
 }
 
 /// The same, with other timing.
@@ -34,19 +44,30 @@ pub fn open_with(
     identity: Identity,
     timing: Timing,
 ) -> (Link, mpsc::Receiver<Incoming>, Driver) {
-    let user_agent = identity.user_agent();
+    assemble(&Transport::default(), settings, identity, timing)
+}
+
+fn assemble(
+    transport: &Transport,
+    settings: LinkSettings,
+    identity: Identity,
+    timing: Timing,
+) -> (Link, mpsc::Receiver<Incoming>, Driver) {
+    let Transport { http, tls } = transport.clone();
+    let nameplate = Nameplate::new(identity);
     let (inbox, incoming) = Inbox::new();
     let shared = Arc::new(Shared {
         outbox: Arc::default(),
         pending: Pending::default(),
         inbox,
+        nameplate: nameplate.clone(),
         status: watch::Sender::new(Status::Connecting),
         timing: timing.clone(),
     });
     let driver = Driver {
         shared: shared.clone(),
-        registration: Registration::new(&settings, identity, &timing),
-        dialer: Dialer::new(settings.websocket_endpoint, user_agent, timing.http),
+        registration: Registration::new(&settings, nameplate, http, &timing),
+        dialer: Dialer::new(settings.websocket_endpoint, tls, timing.http),
         backoff: Backoff::new(timing.first_retry, timing.longest_retry),
         complaints: Complaints::new(timing.complain_again),
     };
@@ -78,6 +99,7 @@ pub(super) struct Shared {
     pub outbox: Arc<Outbox>,
     pub pending: Pending,
     pub inbox: Inbox,
+    pub nameplate: Nameplate,
     pub status: watch::Sender<Status>,
     pub timing: Timing,
 }
@@ -127,6 +149,12 @@ impl Link {
             Err(_) if queued.withdraw() => Err(RequestError::NotSent(timing.request)),
             Err(_) => Err(RequestError::NoAnswer(timing.request)),
         }
+    }
+
+    /// Takes another identity: a new version of the connector has taken over. The socket stays open.
+    /// The workspace is told with the next connection, for which the connector registers again.
+    pub fn identify(&self, identity: Identity) {
+        self.0.nameplate.replace(identity);
     }
 
     /// Where the link stands, now and from now on.

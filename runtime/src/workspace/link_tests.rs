@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{BATCH_BYTES, INBOX};
 use super::packet::raw;
+use super::registration::{Nameplate, Registration};
 use super::*;
 
 /// A test that takes longer hangs.
@@ -497,7 +498,9 @@ async fn a_redirect_is_followed_and_the_key_stays_behind() {
         websocket_endpoint: format!("ws://{address}/").parse().unwrap(),
         token: "token".into(),
     };
-    let mut registration = super::registration::Registration::new(&settings, identity(), &hasty());
+    let nameplate = Nameplate::new(identity());
+    let http = Transport::default().http;
+    let mut registration = Registration::new(&settings, nameplate, http, &hasty());
     soon("connect", registration.connect()).await.unwrap();
     assert_eq!(seen.recv().await.unwrap(), ("/moved/connect".to_owned(), false));
 }

@@ -2,7 +2,7 @@
 //! This room knows nothing of wasm.
 //!
 //! `link` is the way in. `driver` keeps a `socket` open, after `registration`; `session` reads and
-//! writes it. What comes in is read by `request` and queued by `inbox`; what goes out waits in
+//! writes it. Links of a process share a `transport`. What comes in is read by `request` and queued by `inbox`; what goes out waits in
 //! `outbox`.
 
 pub mod configuration;
@@ -24,16 +24,20 @@ mod reply;
 mod request;
 mod session;
 mod socket;
+mod transport;
 
+pub use backoff::Backoff;
+pub use complaints::Complaints;
 pub use driver::Driver;
 pub use inbox::Incoming;
 pub use limits::Timing;
-pub use link::{Link, Status, open, open_with};
+pub use link::{Link, Status, open, open_by, open_with};
 pub use outbox::Closed;
 pub use pending::RequestError;
 pub use registration::{Identity, LinkSettings};
 pub use reply::{Reply, error_value, wrap_result};
 pub use request::{Query, Request};
+pub use transport::Transport;
 
 #[cfg(test)]
 mod link_tests;

@@ -1,12 +1,13 @@
 //! The HTTP calls before and after a websocket: `connect`, `register` and `disconnect`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::IgnoredAny;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::limits::{HTTP_ANSWER_BYTES, REDIRECTS, Timing};
+use super::limits::{HTTP_ANSWER_BYTES, Timing};
 
 /// The Node SDK's spelling of "no key yet".
 const NO_KEY: &str = "null";
@@ -31,7 +32,7 @@ pub struct LinkSettings {
 }
 
 /// Who we are, as the workspace is told at registration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// The connector's id.
     pub id: String,
@@ -60,14 +61,39 @@ impl Identity {
     }
 }
 
+/// The identity that holds now. Clones show the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Nameplate(Arc<Mutex<Arc<Identity>>>);
+
+impl Nameplate {
+    pub fn new(identity: Identity) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(identity))))
+    }
+
+    pub fn replace(&self, identity: Identity) {
+        *self.0.lock() = Arc::new(identity);
+    }
+
+    pub fn read(&self) -> Arc<Identity> {
+        self.0.lock().clone()
+    }
+}
+
 /// Our standing with the workspace. The key lives in memory only.
 pub struct Registration {
     client: Client,
+    within: Duration,
     base: Url,
     token: SecretString,
-    identity: Identity,
-    key: Option<SecretString>,
+    nameplate: Nameplate,
+    standing: Option<Registered>,
     disconnect_within: Duration,
+}
+
+/// What a registration gave, and for whom.
+struct Registered {
+    key: SecretString,
+    identity: Arc<Identity>,
 }
 
 enum Standing {
@@ -98,22 +124,26 @@ struct Schema<'a> {
 
 impl Registration {
     /// Nothing is asked yet.
-    pub fn new(settings: &LinkSettings, identity: Identity, timing: &Timing) -> Self {
-        let client = Client::builder()
-            .tls_backend_preconfigured(crate::tls::client_config())
-            .redirect(Policy::custom(follow))
-            .no_proxy()
-            .timeout(timing.http)
-            .build()
-            .expect("a client with its own TLS configuration needs nothing from the system");
+    pub(super) fn new(
+        settings: &LinkSettings,
+        nameplate: Nameplate,
+        client: Client,
+        timing: &Timing,
+    ) -> Self {
         Self {
             client,
+            within: timing.http,
             base: as_base(settings.device_endpoint.clone()),
             token: settings.token.clone(),
-            identity,
-            key: None,
+            nameplate,
+            standing: None,
             disconnect_within: timing.disconnect,
         }
+    }
+
+    /// The `User-Agent` that goes with every call now.
+    pub(super) fn user_agent(&self) -> HeaderValue {
+        self.nameplate.read().user_agent()
     }
 
     /// Announces a websocket, registering first where the workspace does not know us. The answer is
@@ -125,12 +155,13 @@ impl Registration {
                 bail!("the workspace registered this connector and then did not know it");
             }
         }
-        Ok(self.key.clone().unwrap_or_else(|| NO_KEY.into()))
+        let key = self.standing.as_ref().map(|registered| registered.key.clone());
+        Ok(key.unwrap_or_else(|| NO_KEY.into()))
     }
 
     /// Says good-bye. Nobody minds if it fails.
     pub async fn disconnect(&self) {
-        let Some(key) = &self.key else { return };
+        let Some(Registered { key, .. }) = &self.standing else { return };
         let nothing = Map::new();
         let call = self.post("disconnect", key.expose_secret(), &nothing);
         match tokio::time::timeout(self.disconnect_within, call).await {
@@ -141,7 +172,10 @@ impl Registration {
     }
 
     async fn announce(&mut self) -> anyhow::Result<Standing> {
-        let key = self.key.as_ref().map_or(NO_KEY, |key| key.expose_secret());
+        // Another identity is told like that of a new process: under the old key, nobody asks for it.
+        let identity = self.nameplate.read();
+        let standing = self.standing.as_ref().filter(|registered| registered.identity == identity);
+        let key = standing.map_or(NO_KEY, |registered| registered.key.expose_secret());
         let response = self.post("connect", key, &Map::new()).await?;
         match response.status() {
             StatusCode::OK => {
@@ -149,7 +183,7 @@ impl Registration {
                 Ok(Standing::Registered)
             }
             StatusCode::UNAUTHORIZED => {
-                self.key = None;
+                self.standing = None;
                 Ok(Standing::Unknown)
             }
             other => bail!("the workspace answered connect with {other}"),
@@ -158,10 +192,11 @@ impl Registration {
 
     async fn register(&mut self) -> anyhow::Result<()> {
         #[derive(Deserialize)]
-        struct Registered {
+        struct Answer {
             key: String,
         }
-        let response = self.post("register", self.token.expose_secret(), &self.body()).await?;
+        let identity = self.nameplate.read();
+        let response = self.post("register", self.token.expose_secret(), &body(&identity)).await?;
         match response.status() {
             StatusCode::OK => {}
             refusal @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => bail!(
@@ -170,20 +205,11 @@ impl Registration {
             ),
             other => bail!("the workspace answered register with {other}"),
         }
-        let Registered { key } = read_json(response).await.context("register")?;
+        let Answer { key } = read_json(response).await.context("register")?;
         ensure!(!key.is_empty(), "the workspace answered register without a key");
         tracing::info!("registered with the workspace");
-        self.key = Some(key.into());
+        self.standing = Some(Registered { key: key.into(), identity });
         Ok(())
-    }
-
-    fn body(&self) -> RegisterBody<'_> {
-        let Identity { id, version, name, deployment, public_key, .. } = &self.identity;
-        let Identity { config_schema, introspect, icon, .. } = &self.identity;
-        let schema = Schema { config_schema, introspect };
-        let icon = icon.as_ref().map(|png| STANDARD.encode(png));
-        let public_key = public_key.as_deref();
-        RegisterBody { deployment, name, version, id, public_key, schema, icon }
     }
 
     async fn post(&self, call: &str, key: &str, body: &impl Serialize) -> anyhow::Result<Response> {
@@ -192,13 +218,23 @@ impl Registration {
             .client
             .post(url)
             .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, self.identity.user_agent())
+            .timeout(self.within)
+            .header(USER_AGENT, self.user_agent())
             .header(AUTHORIZATION, authorization(key)?)
             .body(super::packet::raw(body).get().to_owned());
         // The URL may hold a user's password, and the endpoint is known from the settings.
         let unreachable = || format!("{call} at {}", self.base.host_str().unwrap_or_default());
         request.send().await.map_err(reqwest::Error::without_url).with_context(unreachable)
     }
+}
+
+fn body(identity: &Identity) -> RegisterBody<'_> {
+    let Identity { id, version, name, deployment, public_key, config_schema, introspect, icon } =
+        identity;
+    let schema = Schema { config_schema, introspect };
+    let icon = icon.as_ref().map(|png| STANDARD.encode(png));
+    let public_key = public_key.as_deref();
+    RegisterBody { deployment, name, version, id, public_key, schema, icon }
 }
 
 /// The header that both HTTP and websocket carry. Debug output hides it.
@@ -219,19 +255,6 @@ fn as_base(mut endpoint: Url) -> Url {
         endpoint.set_path(&format!("{}/", endpoint.path()));
     }
     endpoint
-}
-
-/// Follows like the Node SDK, but not from https to http. The client drops `Authorization` when the
-/// origin changes.
-fn follow(attempt: Attempt) -> reqwest::redirect::Action {
-    let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
-    if from_https && attempt.url().scheme() != "https" {
-        return attempt.error("redirected from https to http");
-    }
-    if attempt.previous().len() > REDIRECTS {
-        return attempt.error("too many redirects");
-    }
-    attempt.follow()
 }
 
 async fn read_json<T: serde::de::DeserializeOwned>(mut response: Response) -> anyhow::Result<T> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use reqwest::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::{Host, Url};
 
-use super::limits::{DIAL_ONE, MESSAGE_BYTES};
+use super::limits::{DIAL_ONE, MESSAGE_BYTES, READ_BUFFER};
 use super::registration::authorization;
 
 /// The subprotocol. The workspace must echo it, which the websocket library checks.
@@ -35,43 +36,49 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Opens websockets to one endpoint.
 pub struct Dialer {
     endpoint: Url,
-    user_agent: HeaderValue,
     tls: TlsConnector,
     within: Duration,
 }
 
 impl Dialer {
     /// Dials nothing yet. `within` is the limit for name, connection, TLS and handshake together.
-    pub fn new(endpoint: Url, user_agent: HeaderValue, within: Duration) -> Self {
-        let mut tls = crate::tls::client_config();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { endpoint, user_agent, tls: TlsConnector::from(Arc::new(tls)), within }
+    pub fn new(endpoint: Url, tls: Arc<ClientConfig>, within: Duration) -> Self {
+        Self { endpoint, tls: TlsConnector::from(tls), within }
     }
 
     /// Opens one websocket with this key.
-    pub async fn open(&self, key: &SecretString) -> anyhow::Result<Socket> {
+    pub async fn open(
+        &self,
+        key: &SecretString,
+        user_agent: HeaderValue,
+    ) -> anyhow::Result<Socket> {
         let place = || format!("websocket at {}", self.endpoint.host_str().unwrap_or_default());
-        let opened = timeout(self.within, self.open_unhurried(key)).await;
+        let opened = timeout(self.within, self.open_unhurried(key, user_agent)).await;
         opened.unwrap_or_else(|_| Err(anyhow!("no answer in time"))).with_context(place)
     }
 
-    async fn open_unhurried(&self, key: &SecretString) -> anyhow::Result<Socket> {
-        let request = self.request(key)?;
+    async fn open_unhurried(
+        &self,
+        key: &SecretString,
+        user_agent: HeaderValue,
+    ) -> anyhow::Result<Socket> {
+        let request = self.request(key, user_agent)?;
         let stream = self.dial().await?;
         let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(MESSAGE_BYTES))
             .max_frame_size(Some(MESSAGE_BYTES));
         let (socket, _) = client_async_with_config(request, stream, Some(limits)).await?;
         Ok(socket)
     }
 
-    fn request(&self, key: &SecretString) -> anyhow::Result<Request> {
+    fn request(&self, key: &SecretString, user_agent: HeaderValue) -> anyhow::Result<Request> {
         let uri = self.endpoint.as_str().parse()?;
         let mut request = ClientRequestBuilder::new(uri).into_client_request()?;
         let headers = request.headers_mut();
         headers.insert(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
         headers.insert(AUTHORIZATION, authorization(key.expose_secret())?);
-        headers.insert(USER_AGENT, self.user_agent.clone());
+        headers.insert(USER_AGENT, user_agent);
         Ok(request)
     }
 

@@ -155,6 +155,7 @@ mod tests {
                 ..Request::default()
             },
             None,
+            &std::sync::Arc::default(),
         )
         .expect("a request");
         // The suite's requests have it neither as a length nor at all.

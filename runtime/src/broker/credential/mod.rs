@@ -96,12 +96,33 @@ impl Dressed {
 impl Credentials {
     /// The credentials of that connector, by name. `oauth` is always among them.
     pub fn new(connector: Arc<str>, prepared: BTreeMap<String, Prepared>, tools: Tools) -> Self {
+        let workspace = Arc::new(Workspace::new(&connector, &tools));
+        Self::with_workspace(connector, prepared, tools, workspace)
+    }
+
+    /// Other credentials with the same grant of the workspace. Its token requests go by the new way
+    /// from now on.
+    pub fn with_same_grant(
+        &self,
+        connector: Arc<str>,
+        prepared: BTreeMap<String, Prepared>,
+        tools: Tools,
+    ) -> Self {
+        self.workspace.send_by(tools.sender.clone());
+        Self::with_workspace(connector, prepared, tools, self.workspace.clone())
+    }
+
+    fn with_workspace(
+        connector: Arc<str>,
+        prepared: BTreeMap<String, Prepared>,
+        tools: Tools,
+        workspace: Arc<Workspace>,
+    ) -> Self {
         let tools = Arc::new(tools);
         let grant = |name: &str| {
             let name = EntryName { connector: connector.clone(), credential: name.into() };
             Arc::new(Grant::new(name, tools.clone()))
         };
-        let workspace = Arc::new(Workspace::new(grant(OAUTH), tools.clone()));
         let fixed = Arc::new(scrubber(prepared.values()));
         let own = Prepared { kind: Kind::Workspace, origins: None, declared: None };
         let all = [(OAUTH.to_owned(), own)].into_iter().chain(prepared);

@@ -14,11 +14,14 @@ use url::form_urlencoded;
 
 use super::super::Broker;
 use super::super::request::Error;
-use super::Tools;
 use super::endpoint::{Client, Code, Form, TokenError, read_answer};
 use super::grant::Grant;
 use super::recipe::Recipe;
+use super::sender::Newest;
+use super::settings::OAUTH;
+use super::store::EntryName;
 use super::tokens::Tokens;
+use super::{Sender, Tools};
 
 /// A client at an authorization server, with everything filled in that the operator or the
 /// workspace may set.
@@ -50,6 +53,7 @@ pub type OnRefresh = Arc<dyn Fn(Value) -> BoxFuture<'static, ()> + Send + Sync>;
 pub(super) struct Workspace {
     pub grant: Arc<Grant>,
     tools: Arc<Tools>,
+    sender: Arc<Newest>,
     client: Mutex<Option<Configured>>,
 }
 
@@ -99,8 +103,18 @@ impl Broker {
 }
 
 impl Workspace {
-    pub fn new(grant: Arc<Grant>, tools: Arc<Tools>) -> Self {
-        Self { grant, tools, client: Mutex::default() }
+    pub fn new(connector: &Arc<str>, tools: &Tools) -> Self {
+        let sender = Arc::new(Newest::new(tools.sender.clone()));
+        let (store, clock) = (tools.store.clone(), tools.clock.clone());
+        let tools = Arc::new(Tools { sender: sender.clone(), store, clock });
+        let name = EntryName { connector: connector.clone(), credential: OAUTH.into() };
+        let grant = Arc::new(Grant::new(name, tools.clone()));
+        Self { grant, tools, sender, client: Mutex::default() }
+    }
+
+    /// Sends token requests that way from now on.
+    pub fn send_by(&self, sender: Arc<dyn Sender>) {
+        self.sender.replace(sender);
     }
 
     /// What its tokens are refreshed with.

@@ -166,13 +166,13 @@ async fn an_answer_without_a_body_needs_no_decoding_and_keeps_its_length() {
 
 #[tokio::test(start_paused = true)]
 async fn a_small_answer_that_swells_is_refused_and_not_asked_for_again() {
-    let (step, _) = packed("gzip", &"\0".repeat(ANSWER_BODY + 1)).await;
+    let (step, _) = packed("gzip", &"\0".repeat(limit(Limit::AnswerBody) + 1)).await;
     let stage = Stage::scripted(GRANTS, [step]).await;
     let error = fetch(&stage, ask("GET", URL), false).await.expect_err("too large");
-    let text = format!(
-        "the body of the answer of http://a.internal is over {ANSWER_BODY} bytes, unpacked"
-    );
-    assert_eq!(error, Error::AnswerSize(text));
+    let text = "an answer of more than 32 MiB, the limit; raise it with answer-mib in [limits]; it \
+        came from http://a.internal, unpacked";
+    let breach = Limits::default().breach(Limit::AnswerBody);
+    assert_eq!(error, Error::Breach(breach, text.into()));
     assert_eq!(stage.scene.server.reads(), 1);
 }
 

@@ -136,7 +136,7 @@ async fn a_bound_field_goes_nowhere_else_in_a_credential_either() {
         (&["KEY"], "OTHER", true),
     ] {
         scene.vault = vault(secret);
-        let parsed = Parsed::new(scene.request("GET"), None).expect("a request");
+        let parsed = Parsed::new(scene.request("GET"), None, &Arc::default()).expect("a request");
         let origin = [parsed.url.origin().ascii_serialization()];
         let policy = Policy::parse(&[], &origin).and_then(|policy| policy.bind(&bound(key)));
         let policy = policy.expect("a policy");
@@ -159,7 +159,7 @@ fn select(
     let own = |(name, value): &(&str, &str)| ((*name).into(), value.as_bytes().to_vec());
     let headers = headers.iter().map(own).collect();
     let request = Request { method: "GET".into(), url: url.into(), headers, ..Request::default() };
-    let parsed = Parsed::new(request, None).expect("a request");
+    let parsed = Parsed::new(request, None, &Arc::default()).expect("a request");
     let grants = ["https://*".to_owned(), "http://*".to_owned(), "https://*:444".to_owned()];
     let private = ["http://127.0.0.1".to_owned(), "https://10.0.0.1".to_owned()];
     let policy = Policy::parse(&grants, &private).expect("grants");

@@ -10,6 +10,7 @@ use hyper::body::Frame;
 use tokio::io::AsyncWriteExt as _;
 
 use super::*;
+use crate::broker::cap::Cap;
 use crate::broker::decode::{Decoded, ask, decode};
 use crate::broker::held::Budget;
 
@@ -55,10 +56,10 @@ fn pieces(bytes: &[u8], size: usize) -> Vec<Bytes> {
 }
 
 /// Decodes a body that comes in chunks of this size.
-async fn plain(coding: &str, bytes: &[u8], size: usize, limit: u64) -> Result<Vec<u8>, Error> {
+async fn plain(coding: &str, bytes: &[u8], size: usize, limit: usize) -> Result<Vec<u8>, Error> {
+    let cap = Cap::fixed(limit);
     let mut headers = header(coding);
-    let decoded =
-        decode(&mut headers, body(pieces(bytes, size)), limit, ORIGIN, &Budget::default())?;
+    let decoded = decode(&mut headers, body(pieces(bytes, size)), cap, ORIGIN, &Budget::default())?;
     assert!(!headers.contains_key("content-encoding") && !headers.contains_key("content-length"));
     assert!(headers.contains_key("x-kept"));
     Ok(decoded.collect().await?.to_bytes().to_vec())
@@ -109,11 +110,13 @@ async fn several_codings_are_taken_off_from_the_last_to_the_first() {
     assert_eq!(read, Ok(TEXT.as_bytes().to_vec()));
     let mut headers = header("gzip");
     headers.append("content-encoding", "br".parse().expect("a value"));
-    let decoded = decode(&mut headers, body(pieces(&br, 5)), 1 << 20, ORIGIN, &Budget::default())
-        .expect("it is known");
+    let decoded =
+        decode(&mut headers, body(pieces(&br, 5)), Cap::fixed(1 << 20), ORIGIN, &Budget::default())
+            .expect("it is known");
     assert_eq!(decoded.collect().await.expect("a body").to_bytes(), TEXT);
     let mut headers = header("gzip, gzip, gzip, gzip");
-    let error = decode(&mut headers, body([]), 1 << 20, ORIGIN, &Budget::default()).err();
+    let error =
+        decode(&mut headers, body([]), Cap::fixed(1 << 20), ORIGIN, &Budget::default()).err();
     let text = "the answer of https://api.example is compressed more than 3 times over";
     assert_eq!(error, Some(Error::Limit(text.into())));
 }
@@ -124,8 +127,8 @@ async fn what_has_no_coding_or_an_unknown_one_stays_as_it_is() {
         let mut headers = header(coding);
         let before = headers.clone();
         let chunks = pieces(b"anything", 3);
-        let decoded =
-            decode(&mut headers, body(chunks), 1, ORIGIN, &Budget::default()).expect("a body");
+        let decoded = decode(&mut headers, body(chunks), Cap::fixed(1), ORIGIN, &Budget::default())
+            .expect("a body");
         assert!(matches!(decoded, Decoded::AsItIs(_)), "{coding}");
         assert_eq!(headers, before, "{coding}");
         assert_eq!(decoded.collect().await.expect("a body").to_bytes(), "anything", "{coding}");
@@ -191,7 +194,7 @@ async fn an_error_of_the_connection_stays_itself() {
         let decoded = decode(
             &mut header(coding),
             StreamBody::new(chunks),
-            1 << 20,
+            Cap::fixed(1 << 20),
             ORIGIN,
             &Budget::default(),
         );
@@ -206,8 +209,9 @@ async fn trailers_come_after_the_decoded_body() {
     let trailers = header("x");
     let frames = [Ok(Frame::data(gzip.into())), Ok(Frame::trailers(trailers.clone()))];
     let body = StreamBody::new(stream::iter(frames));
-    let decoded = decode(&mut header("gzip"), body, 1 << 20, ORIGIN, &Budget::default())
-        .expect("it is known");
+    let decoded =
+        decode(&mut header("gzip"), body, Cap::fixed(1 << 20), ORIGIN, &Budget::default())
+            .expect("it is known");
     let whole = decoded.collect().await.expect("a body");
     assert_eq!(whole.trailers(), Some(&trailers));
     assert_eq!(whole.to_bytes(), TEXT);
@@ -217,7 +221,7 @@ async fn trailers_come_after_the_decoded_body() {
 async fn a_body_is_read_up_to_the_limit() {
     for coding in CODINGS {
         let bytes = encoded(coding, TEXT.as_bytes()).await;
-        let length = TEXT.len() as u64;
+        let length = TEXT.len();
         for size in [1, 1000] {
             assert!(plain(coding, &bytes, size, length).await.is_ok(), "{coding}");
             let text = format!(
@@ -242,9 +246,14 @@ async fn a_bomb_costs_no_more_than_the_limit() {
             count.fetch_add(chunk.len(), Ordering::SeqCst);
         });
         let limit = 5 << 20;
-        let mut decoded =
-            decode(&mut header(coding), body(chunks), limit, ORIGIN, &Budget::default())
-                .expect("known");
+        let mut decoded = decode(
+            &mut header(coding),
+            body(chunks),
+            Cap::fixed(limit),
+            ORIGIN,
+            &Budget::default(),
+        )
+        .expect("known");
         let (mut out, mut largest) = (0, 0);
         let error = loop {
             match decoded.frame().await.expect("no end") {
@@ -256,7 +265,7 @@ async fn a_bomb_costs_no_more_than_the_limit() {
             }
         };
         assert!(matches!(error, Error::AnswerSize(_)), "{error:?}");
-        assert!(out as u64 <= limit && largest <= 64 * 1024, "{coding}: {out}, {largest} at once");
+        assert!(out <= limit && largest <= 64 * 1024, "{coding}: {out}, {largest} at once");
         assert!(taken.load(Ordering::SeqCst) <= 7 * length, "{coding} read on");
         assert!(decoded.frame().await.is_none(), "it has ended");
     }
@@ -267,9 +276,14 @@ async fn a_body_that_comes_to_nothing_ends_at_a_limit_too() {
     for coding in ["gzip", "zstd"] {
         let nothing = encoded(coding, b"").await.repeat(100);
         let chunks = std::iter::repeat_n(Bytes::from(nothing), usize::MAX);
-        let decoded =
-            decode(&mut header(coding), body(chunks), 1 << 20, ORIGIN, &Budget::default())
-                .expect("known");
+        let decoded = decode(
+            &mut header(coding),
+            body(chunks),
+            Cap::fixed(1 << 20),
+            ORIGIN,
+            &Budget::default(),
+        )
+        .expect("known");
         let error = decoded.collect().await.err();
         assert!(matches!(error, Some(Error::AnswerSize(_))), "{coding}: {error:?}");
     }

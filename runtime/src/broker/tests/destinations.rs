@@ -122,6 +122,7 @@ async fn send(destination: &Destination, policy: Policy) -> Fate {
         call: None,
         deadline: Instant::now() + Duration::from_secs(60),
         vault: Arc::default(),
+        allowance: Arc::default(),
     };
     let error = broker.send(request, &scope).await.expect_err("nothing connects");
     Fate {

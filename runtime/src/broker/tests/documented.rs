@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::limits::*;
+use super::{Limit, Limits};
 
 const PAGE: &str = include_str!("../../../../docs/broker.md");
 
@@ -19,12 +20,8 @@ fn the_table_of_limits_is_true() {
         ("a URL", size(URL_BYTES)),
         ("header fields of a request", HEADERS.to_string()),
         ("header of a request", size(HEADER_BYTES)),
-        ("body of a request that is sent whole", size(REQUEST_BODY)),
-        ("body of an answer that is read whole", size(ANSWER_BODY)),
         ("header fields of an answer", ANSWER_HEADERS.to_string()),
         ("header of an answer", size(ANSWER_HEAD)),
-        ("bodies held for a connector at once", size(HELD)),
-        ("requests of a connector on the wire", IN_FLIGHT.to_string()),
         ("requests to an origin on the wire", PLACES_PER_ORIGIN.to_string()),
         ("answer of a token endpoint", size(TOKEN_ANSWER)),
         ("an idempotency key", format!("{IDEMPOTENCY_KEY_BYTES} characters")),
@@ -35,6 +32,30 @@ fn the_table_of_limits_is_true() {
     let (_, table) = PAGE.split_once("| limit | number |\n| --- | --- |\n").expect("the table");
     let shown: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
     assert_eq!(shown, expected);
+}
+
+/// The rows of a table as they begin: key, what it is, and default.
+fn rows(limits: [Limit; 4]) -> Vec<String> {
+    let shown = |limit: Limit| Limits::default().shown(limit);
+    let row = |limit: Limit| format!("| `{}` | {} | {} |", limit.key(), limit.what(), shown(limit));
+    limits.map(row).into()
+}
+
+#[test]
+fn the_tables_of_what_a_connector_may_use_up_are_true() {
+    for (of, limits) in [
+        ("a call", [Limit::Requests, Limit::Sent, Limit::Received, Limit::Decoded]),
+        ("a connector", [Limit::InFlight, Limit::RequestBody, Limit::AnswerBody, Limit::Held]),
+    ] {
+        let (_, table) = PAGE.split_once(&format!("| key | of {of} | default |")).expect("a table");
+        let shown: Vec<_> =
+            table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+        let expected = rows(limits);
+        assert_eq!(shown.len(), expected.len());
+        for (shown, expected) in shown.iter().zip(expected) {
+            assert!(shown.starts_with(&expected), "{shown}: {expected}");
+        }
+    }
 }
 
 #[test]
@@ -57,10 +78,12 @@ fn the_numbers_in_its_sentences_are_true() {
             seconds(LONGEST_TOTAL) / 60
         ),
         format!(
-            "{REPEATS_AT_ONCE} repeats of a connector at once; one more for every \
+            "as many repeats of a connector at once as requests on the wire, but at least \
+             {LEAST_REPEATS}; one more for every \
              {REQUESTS_PER_REPEAT} requests, and one every {} s",
             seconds(REPEAT_EVERY)
         ),
+        format!("{} requests of a connector at once (`", Limits::default().shown(Limit::InFlight)),
         format!("After {BREAKER_FAILURES} failures in a row"),
         format!("fail at once for {} s", seconds(BREAKER_FIRST_PAUSE)),
         format!("doubles the pause, up to {} s", seconds(BREAKER_LONGEST_PAUSE)),

@@ -14,7 +14,12 @@ fn broker(allow: &[&str], private: &[&str], network: &Arc<Network>) -> Broker {
 }
 
 fn scope() -> Scope {
-    Scope { call: None, deadline: Instant::now() + Duration::from_secs(600), vault: Arc::default() }
+    Scope {
+        call: None,
+        deadline: Instant::now() + Duration::from_secs(600),
+        vault: Arc::default(),
+        allowance: Arc::default(),
+    }
 }
 
 fn to(url: &str) -> Request {

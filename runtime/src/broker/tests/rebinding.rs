@@ -144,6 +144,7 @@ impl Rebinding {
             call: None,
             deadline: Instant::now() + Duration::from_secs(600),
             vault: Arc::default(),
+            allowance: Arc::default(),
         };
         let request = Request { method: "GET".into(), url: url.into(), ..Request::default() };
         self.broker.send(request, &scope).await

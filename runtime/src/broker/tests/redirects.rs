@@ -364,7 +364,7 @@ fn from_https_to_http_is_to_another_server() {
         let request = with_header(ask("PUT", "https://one.example/"), "authorization", "mine");
         let request = with_header(request, "x-key", &key);
         let request = Request { credential: Some("api".into()), body, ..request };
-        let parsed = Parsed::new(request, None).expect("a request");
+        let parsed = Parsed::new(request, None, &Arc::default()).expect("a request");
         let headers = HeaderMap::from_iter([(http::header::LOCATION, location.parse().unwrap())]);
         redirect::next(&parsed, 307, &headers, &vault)
     };

@@ -23,7 +23,12 @@ async fn reporting(allow: &[&str]) -> (Broker, Arc<Network>) {
 }
 
 fn scope(vault: Arc<Vault>) -> Scope {
-    Scope { call: None, deadline: Instant::now() + Duration::from_secs(600), vault }
+    Scope {
+        call: None,
+        deadline: Instant::now() + Duration::from_secs(600),
+        vault,
+        allowance: Arc::default(),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,7 +45,7 @@ async fn under(
 
 fn scope(seconds: u64) -> Scope {
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    Scope { call: None, deadline, vault: Arc::default() }
+    Scope { call: None, deadline, vault: Arc::default(), allowance: Arc::default() }
 }
 
 const CLIENT: &str = r#"
@@ -118,8 +118,9 @@ async fn origins_without_end_are_not_as_many_connections() {
         let url = format!("http://{}/", name(number));
         let request = Request { method: "GET".into(), url, ..Request::default() };
         let deadline = Instant::now() + Duration::from_secs(60);
-        let scope = Scope { call: None, deadline, vault: Arc::default() };
+        let scope =
+            Scope { call: None, deadline, vault: Arc::default(), allowance: Arc::default() };
         assert_eq!(status(&broker.send(request, &scope).await), 200);
-        assert!(broker.door.connections() <= CONNECTIONS + IN_FLIGHT, "{number}");
+        assert!(broker.door.connections() <= CONNECTIONS + limit(Limit::InFlight), "{number}");
     }
 }

@@ -319,7 +319,10 @@ async fn a_body_of_placeholders_does_not_grow_past_the_limit() {
     scene.vault = vault(&[("LONG", &"x".repeat(4096))]);
     let body = scene.placeholder("LONG").repeat(16 * 1024);
     let error = scene.send(scene.with_body("text/plain", body)).await.expect_err("too long");
-    assert!(matches!(error, Error::Limit(_)), "{error:?}");
+    assert!(
+        matches!(&error, Error::Breach(breach, _) if breach.limit == Limit::RequestBody),
+        "{error:?}"
+    );
     assert_eq!(scene.server.connections(), 0);
 }
 
@@ -336,7 +339,8 @@ async fn a_secret_in_an_upload_of_a_said_length_is_refused_and_without_one_the_l
     let scene = Scene::scripted([]).await.sealed();
     let key = scene.placeholder("CANARY");
     let deadline = Instant::now() + Duration::from_secs(60);
-    let scope = Scope { call: None, deadline, vault: scene.vault.clone() };
+    let scope =
+        Scope { call: None, deadline, vault: scene.vault.clone(), allowance: Arc::default() };
     let post = |body: &str| {
         let pieces = http_body_util::Full::new(Bytes::from(body.to_owned()));
         let upload = Upload::new(pieces.map_err(|never| match never {}), Some(body.len() as u64));

@@ -30,6 +30,8 @@ struct Settings {
     grant: Vec<GrantTable>,
     #[serde(default)]
     credentials: BTreeMap<String, CredentialSettings>,
+    #[serde(default)]
+    limits: BTreeMap<String, u64>,
 }
 
 pub(super) struct Stage {
@@ -55,7 +57,12 @@ impl Stage {
         let events = Events::default();
         let records = events.watch();
         let credentials = settings.credentials.into_iter().map(prepare).collect();
-        let setup = Setup { credentials, ..setup(policy, events) };
+        let changed =
+            settings.limits.into_iter().fold(Limits::default(), |limits, (key, value)| {
+                limits.with(Limit::named(&key).expect("a limit"), value)
+            });
+        let limits = Arc::new(changed);
+        let setup = Setup { credentials, limits, ..setup(policy, events) };
         let broker = Broker::with_resolver(setup, network.clone());
         Self { scene: Scene { server, broker, vault: Arc::default(), records }, network }
     }
@@ -89,7 +96,8 @@ impl Stage {
 
     pub fn scope(&self, seconds: u64) -> Scope {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        Scope { call: Some("call".into()), deadline, vault: self.scene.vault.clone() }
+        let (call, vault) = (Some("call".into()), self.scene.vault.clone());
+        Scope { call, deadline, vault, allowance: self.scene.broker.allowance() }
     }
 
     pub fn seen(&self) -> Vec<Seen> {

@@ -7,7 +7,6 @@ use http_body_util::{BodyExt as _, Full};
 use super::decode::encoded;
 use super::stage::{Stage, ask, with_header};
 use super::*;
-use crate::broker::limits::ANSWER_BODY;
 
 const URL: &str = "http://a.internal/x";
 const MIB: usize = 1 << 20;
@@ -205,9 +204,10 @@ async fn an_answer_is_no_larger_than_the_grant_allows() {
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_can_allow_a_larger_answer_than_usual() {
-    let large = "x".repeat(ANSWER_BODY + 1);
+    let size = limit(Limit::AnswerBody) + 1;
+    let large = "x".repeat(size);
     let stage = Stage::new(&grant("answer-mib = 33"), move |_| answer(200, "", &large)).await;
-    assert_eq!(read(&stage, false).await, Ok(ANSWER_BODY + 1));
+    assert_eq!(read(&stage, false).await, Ok(size));
 }
 
 const KEYED: &str = "idempotency-header = \"X-Request-Key\"\nattempts = 4";

@@ -5,9 +5,7 @@ use http_body_util::BodyExt as _;
 
 use super::stage::{Stage, ask};
 use super::*;
-use crate::broker::limits::{
-    BREAKER_FAILURES, BREAKER_FIRST_PAUSE, LONGEST_QUIET, REPEATS_AT_ONCE,
-};
+use crate::broker::limits::{BREAKER_FAILURES, BREAKER_FIRST_PAUSE, LONGEST_QUIET};
 use crate::broker::traffic::budget::SPENT;
 
 const GRANTS: &str = r#"
@@ -156,7 +154,7 @@ async fn a_server_in_trouble_gets_few_repeats_however_many_requests_there_are() 
     let mut stage = Stage::new(GRANTS, |_| answer(500, "", "failed")).await;
     let outcomes = join_all((0..50).map(|_| stage.send(ask("GET", URL)))).await;
     assert!(outcomes.iter().all(|outcome| status(outcome) == 500));
-    let most = 50 + REPEATS_AT_ONCE as usize;
+    let most = 50 + limit(Limit::InFlight);
     let reads = stage.scene.server.reads();
     // Some seconds pass, which is not one more.
     assert!((most..=most + 1).contains(&reads), "{reads}");

@@ -6,7 +6,7 @@
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::broker::limits::{REPEAT_EVERY, REPEATS_AT_ONCE, REQUESTS_PER_REPEAT};
+use crate::broker::limits::{REPEAT_EVERY, REQUESTS_PER_REPEAT};
 
 /// Said in the record of a request that was not sent again.
 pub(in crate::broker) const SPENT: &str =
@@ -17,18 +17,19 @@ pub(in crate::broker) const SPENT: &str =
 pub(in crate::broker) struct Repeats(Mutex<Bucket>);
 
 struct Bucket {
-    /// In whole repeats.
+    /// In whole repeats, as `most`.
     left: f64,
+    most: f64,
     at: Instant,
 }
 
-impl Default for Repeats {
-    fn default() -> Self {
-        Self(Mutex::new(Bucket { left: REPEATS_AT_ONCE, at: Instant::now() }))
-    }
-}
-
 impl Repeats {
+    /// So many at once.
+    pub fn new(at_once: usize) -> Self {
+        let most = at_once as f64;
+        Self(Mutex::new(Bucket { left: most, most, at: Instant::now() }))
+    }
+
     /// Counts a request: its first attempt.
     pub fn request(&self) {
         self.0.lock().add(1.0 / REQUESTS_PER_REPEAT);
@@ -54,7 +55,7 @@ impl Bucket {
     }
 
     fn add(&mut self, repeats: f64) {
-        self.left = (self.left + repeats).min(REPEATS_AT_ONCE);
+        self.left = (self.left + repeats).min(self.most);
     }
 }
 
@@ -62,14 +63,16 @@ impl Bucket {
 mod tests {
     use super::*;
 
+    const AT_ONCE: usize = 64;
+
     fn taken(repeats: &Repeats) -> usize {
         (0..1000).take_while(|_| repeats.may_repeat()).count()
     }
 
     #[tokio::test(start_paused = true)]
     async fn repeats_are_some_at_once_and_then_a_part_of_all_requests() {
-        let repeats = Repeats::default();
-        assert_eq!(taken(&repeats), REPEATS_AT_ONCE as usize);
+        let repeats = Repeats::new(AT_ONCE);
+        assert_eq!(taken(&repeats), AT_ONCE);
         for _ in 0..30 {
             repeats.request();
         }
@@ -77,28 +80,28 @@ mod tests {
         for _ in 0..10_000 {
             repeats.request();
         }
-        assert_eq!(taken(&repeats), REPEATS_AT_ONCE as usize);
+        assert_eq!(taken(&repeats), AT_ONCE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn time_gives_repeats_back_too() {
-        let repeats = Repeats::default();
+        let repeats = Repeats::new(AT_ONCE);
         taken(&repeats);
         tokio::time::advance(REPEAT_EVERY * 2).await;
         assert_eq!(taken(&repeats), 2);
         tokio::time::advance(REPEAT_EVERY * 1000).await;
-        assert_eq!(taken(&repeats), REPEATS_AT_ONCE as usize);
+        assert_eq!(taken(&repeats), AT_ONCE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_that_fails_is_hardly_larger_than_the_requests() {
-        let repeats = Repeats::default();
+        let repeats = Repeats::new(AT_ONCE);
         let mut sent = 0;
         for _ in 0..1000 {
             repeats.request();
             sent += 1 + (0..2).take_while(|_| repeats.may_repeat()).count();
         }
-        let most = 1000.0 * (1.0 + 1.0 / REQUESTS_PER_REPEAT) + REPEATS_AT_ONCE;
+        let most = 1000.0 * (1.0 + 1.0 / REQUESTS_PER_REPEAT) + AT_ONCE as f64;
         assert!(sent as f64 <= most, "{sent}");
     }
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Rate, shown};
-use crate::broker::limits::{IN_FLIGHT, PLACES_PER_ORIGIN};
+use crate::broker::limits::PLACES_PER_ORIGIN;
 use crate::broker::request::Error;
+use crate::envelope::Breach;
 
 /// A limit that a request waited for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Limit {
     AtOnce(usize),
     Rate(Rate),
-    Connector,
+    Connector(Breach),
     Origin,
 }
 
@@ -31,7 +32,7 @@ impl Late<'_> {
         let time = self
             .queue
             .map_or("until the time limit".into(), |queue| format!("for {}", shown(queue)));
-        Error::Limit(match limit {
+        let text = match limit {
             Limit::AtOnce(most) => format!(
                 "{most} requests under the grant for {origin} were under way {time}; make fewer \
                  at once, or {}",
@@ -43,16 +44,18 @@ impl Late<'_> {
                 self.in_time(),
                 self.raise("requests-per-second")
             ),
-            Limit::Connector => format!(
-                "{IN_FLIGHT} requests of this connector were under way {time}; make fewer at once{}",
-                self.or_raise_queue()
-            ),
+            Limit::Connector(breach) => {
+                let queue = self.or_raise_queue();
+                let more = format!(", or make fewer at once{queue}; this one waited {time}");
+                return Error::from(breach).map(|text| text + &more);
+            }
             Limit::Origin => format!(
                 "{PLACES_PER_ORIGIN} requests to {origin} were under way {time}, those of other \
                  connectors among them; try again later{}",
                 self.or_raise_queue()
             ),
-        })
+        };
+        Error::Limit(text)
     }
 
     fn in_time(&self) -> String {

@@ -1,7 +1,7 @@
 //! Being a good client: who may send when, and who waits.
 //!
 //! A request passes, in this order: the server's own word (`quiet`), the limits of its grant
-//! (`rate`), that of its connector, and that of the origin, which all connectors share (`queue`).
+//! (`rate`), that of its connector, and that of the origin, which all connectors share (`fair`).
 //! What is nearer to the connector comes first, so that nobody waits for his own limit while he
 //! holds what others wait for.
 
@@ -9,7 +9,6 @@ pub(in crate::broker) mod asked;
 pub(in crate::broker) mod breaker;
 pub(in crate::broker) mod budget;
 mod late;
-mod queue;
 mod quiet;
 mod rate;
 #[cfg(test)]
@@ -25,13 +24,14 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::limits::{IN_FLIGHT, LONGEST_TOTAL, PLACES_PER_ORIGIN};
+use super::limits::{LEAST_REPEATS, LONGEST_TOTAL, PLACES_PER_ORIGIN};
 use super::policy::Rate;
 use super::request::Error;
+use crate::envelope::{self, Limits};
+use crate::fair::{Places, Seat};
 use breaker::Breakers;
 use budget::Repeats;
 use late::{Late, Limit};
-use queue::{Places, Seat};
 use quiet::Quiet;
 use rate::Lane;
 
@@ -44,6 +44,7 @@ pub struct Traffic {
 /// A connector's part in the traffic.
 pub(super) struct Share {
     connector: Arc<str>,
+    limits: Arc<Limits>,
     places: Places,
     total: Arc<Semaphore>,
     /// By the grant's id. As many as grants that set a limit.
@@ -91,14 +92,16 @@ impl Default for Traffic {
 
 impl Traffic {
     /// The part of a connector. One connector has one.
-    pub(super) fn share(&self, connector: Arc<str>) -> Share {
+    pub(super) fn share(&self, connector: Arc<str>, limits: Arc<Limits>) -> Share {
+        let in_flight = limits.count(envelope::Limit::InFlight);
         Share {
             connector,
+            limits,
             places: self.places.clone(),
-            total: Arc::new(Semaphore::new(IN_FLIGHT)),
+            total: Arc::new(Semaphore::new(in_flight)),
             lanes: Mutex::default(),
             quiet: Quiet::default(),
-            repeats: Repeats::default(),
+            repeats: Repeats::new(in_flight.max(LEAST_REPEATS)),
             breakers: Breakers::default(),
         }
     }
@@ -145,7 +148,9 @@ impl Share {
         let turn = lane.turn(by).await.map_err(|limit| late.error(limit))?;
         let of_connector = timeout_at(by, self.total.clone().acquire_owned()).await;
         let of_connector = of_connector.ok().and_then(Result::ok);
-        let of_connector = of_connector.ok_or_else(|| late.error(Limit::Connector))?;
+        let of_connector = of_connector.ok_or_else(|| {
+            late.error(Limit::Connector(self.limits.breach(envelope::Limit::InFlight)))
+        })?;
         let of_origin = timeout_at(by, self.places.take(origin, &self.connector)).await;
         let of_origin = of_origin.map_err(|_| late.error(Limit::Origin))?;
         drop(turn);

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::*;
 
 const ORIGIN: &str = "https://api.example";
+const IN_FLIGHT: usize = 64;
 
 fn rate(per_second: f64, burst: u32) -> Rate {
     Rate { per_second, burst: burst.try_into().expect("not zero") }
@@ -19,7 +20,7 @@ fn route() -> Route {
 }
 
 fn share() -> Share {
-    Traffic::default().share("a".into())
+    Traffic::default().share("a".into(), Arc::default())
 }
 
 fn seconds(seconds: f64) -> Duration {
@@ -45,7 +46,7 @@ fn spent(time: &'static str) -> HeaderMap {
 async fn refused(share: &Share, route: &Route, pace: &Pace, time: f64) -> (String, f64) {
     let start = Instant::now();
     let Err(error) = share.enter(route, pace, within(time)).await else { panic!("a place") };
-    assert!(matches!(error, Error::Limit(_)), "{error:?}");
+    assert!(matches!(error, Error::Limit(_) | Error::Breach(..)), "{error:?}");
     (error.to_string(), (start.elapsed().as_secs_f64() * 10.0).round() / 10.0)
 }
 
@@ -105,15 +106,17 @@ async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
             Pace::unlimited(2),
             IN_FLIGHT,
             5.0,
-            "64 requests of this connector were under way until the time limit; make fewer at once",
+            "64 requests are on the wire, the limit; raise it with requests-at-once in [limits], \
+             or make fewer at once; this one waited until the time limit",
             5.0,
         ),
         (
             Pace { queue: seconds(2.0), ..Pace::unlimited(2) },
             IN_FLIGHT,
             5.0,
-            "64 requests of this connector were under way for 2 s; make fewer at once, or raise \
-             queue-seconds of its grant in connector.toml",
+            "64 requests are on the wire, the limit; raise it with requests-at-once in [limits], \
+             or make fewer at once, or raise queue-seconds of its grant in connector.toml; this one \
+             waited for 2 s",
             2.0,
         ),
     ] {
@@ -132,7 +135,7 @@ async fn what_waits_too_long_is_told_the_limit_and_its_setting() {
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_other_connectors_fill_is_told_so() {
     let traffic = Traffic::default();
-    let others: Vec<_> = ["a", "b"].map(|name| traffic.share(name.into())).into();
+    let others: Vec<_> = ["a", "b"].map(|name| traffic.share(name.into(), Arc::default())).into();
     let mut places = Vec::new();
     for share in &others {
         for _ in 0..IN_FLIGHT {
@@ -140,7 +143,7 @@ async fn an_origin_that_other_connectors_fill_is_told_so() {
             places.push(place.expect("a place"));
         }
     }
-    let share = traffic.share("c".into());
+    let share = traffic.share("c".into(), Arc::default());
     let (text, took) = refused(&share, &route(), &Pace::unlimited(0), 5.0).await;
     let expected = "128 requests to https://api.example were under way until the time limit, those \
                     of other connectors among them; try again later";
@@ -154,7 +157,10 @@ async fn an_origin_that_other_connectors_fill_is_told_so() {
 #[tokio::test(start_paused = true)]
 async fn a_connector_cannot_fill_an_origin_alone() {
     let traffic = Traffic::default();
-    let (busy, other) = (Arc::new(traffic.share("busy".into())), traffic.share("other".into()));
+    let (busy, other) = (
+        Arc::new(traffic.share("busy".into(), Arc::default())),
+        traffic.share("other".into(), Arc::default()),
+    );
     let mut all = JoinSet::new();
     for _ in 0..10_000 {
         let busy = busy.clone();

@@ -12,8 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::broker::{Error, Request, Response};
 use crate::connector::bindings::aloma::connector::http as wit;
-use crate::connector::limits;
 use crate::connector::sandbox::State;
+use crate::envelope::{Limit, Limits};
 
 type Outcome = Result<Response, Error>;
 type Told = Result<wit::Response, wit::Error>;
@@ -56,8 +56,8 @@ impl Started {
         self.last
     }
 
-    fn is_full(&self) -> bool {
-        self.running.len() >= limits::STARTED
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.running.len() >= limits.count(Limit::Started)
     }
 
     fn done(&self, handle: wit::Handle, now: Instant) -> bool {
@@ -90,7 +90,7 @@ impl wit::Host for State {
 
     fn start(&mut self, request: wit::Request) -> wasmtime::Result<wit::Handle> {
         let broker = match &self.services {
-            _ if self.started.is_full() => return self.refuse(too_many()),
+            _ if self.started.is_full(&self.limits) => return self.refuse(self.too_many()),
             None => return self.refuse(no_network()),
             Some(services) => services.broker.clone(),
         };
@@ -112,8 +112,8 @@ impl wit::Host for State {
     }
 
     fn timer(&mut self, milliseconds: u64) -> wasmtime::Result<wit::Handle> {
-        if self.started.is_full() {
-            wasmtime::bail!("more than {} timers and requests under way", limits::STARTED);
+        if self.started.is_full(&self.limits) {
+            return Err(self.limits.breach(Limit::Started).into());
         }
         // A time that no clock reaches is past the call's deadline all the same.
         let duration = Duration::from_millis(milliseconds).min(Duration::from_secs(1 << 30));
@@ -156,12 +156,16 @@ impl wit::Host for State {
 impl State {
     fn refuse(&mut self, error: Error) -> wasmtime::Result<wit::Handle> {
         // Refusals are kept like answers, so a guest that only starts requests is stopped too.
-        if self.started.running.len() >= 2 * limits::STARTED {
-            wasmtime::bail!("more than {} requests started and not taken", 2 * limits::STARTED);
+        if self.started.running.len() >= 2 * self.limits.count(Limit::Started) {
+            return Err(self.limits.breach(Limit::Started).into());
         }
         let handle = self.started.add(|_| Running::Refused);
         self.started.outcomes.by_handle.lock().insert(handle, Err(error));
         Ok(handle)
+    }
+
+    fn too_many(&self) -> Error {
+        Error::Limit(self.limits.breach(Limit::Started).to_string())
     }
 }
 
@@ -171,13 +175,6 @@ fn told(outcome: Outcome) -> Told {
 
 fn no_network() -> Error {
     Error::Denied("no requests while the connector is described".into())
-}
-
-fn too_many() -> Error {
-    Error::Limit(format!(
-        "more than {} requests under way; wait for some before you start more",
-        limits::STARTED
-    ))
 }
 
 impl From<wit::Request> for Request {
@@ -225,7 +222,9 @@ impl From<Error> for wit::Error {
             | Error::Tls(text) => Self::Connect(text),
             Error::Timeout(text) => Self::Timeout(text),
             Error::Interrupted(text) | Error::Protocol(text) => Self::Interrupted(text),
-            Error::Limit(text) | Error::AnswerSize(text) => Self::Limit(text),
+            Error::Limit(text) | Error::Breach(_, text) | Error::AnswerSize(text) => {
+                Self::Limit(text)
+            }
             Error::Credential(text) => Self::Credential(text),
         }
     }

@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 pub use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-use crate::connector::limits;
+use crate::envelope::{Limit, Limits};
 use crate::events::{Event, Events, LogLine};
 use crate::printable::printable;
 use crate::vault::Vault;
@@ -20,30 +20,39 @@ pub struct Journal {
     connector: Arc<str>,
     events: Events,
     vault: Arc<Vault>,
+    limits: Arc<Limits>,
     call: Mutex<Call>,
 }
 
-#[derive(Default)]
+/// A call, and what it may still log.
 struct Call {
     id: Option<Arc<str>>,
-    lines: u32,
-    suppressed: u32,
+    lines: usize,
+    bytes: usize,
+    suppressed: usize,
 }
 
 impl Journal {
     /// A log without lines. The vault's secrets are taken out of every line.
-    pub fn new(connector: Arc<str>, events: Events, vault: Arc<Vault>) -> Self {
-        Self { connector, events, vault, call: Mutex::default() }
+    pub fn new(
+        connector: Arc<str>,
+        events: Events,
+        vault: Arc<Vault>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        let call = Mutex::new(Call::new(None, &limits));
+        Self { connector, events, vault, limits, call }
     }
 
     /// Lines belong to this call from now on, and the count of lines begins anew.
     pub fn enter(&self, id: Option<Arc<str>>) {
-        *self.call.lock() = Call { id, lines: 0, suppressed: 0 };
+        *self.call.lock() = Call::new(id, &self.limits);
     }
 
     /// The call is over. Says how many lines it lost.
     pub fn leave(&self) {
-        let call = std::mem::take(&mut *self.call.lock());
+        let next = Call::new(None, &self.limits);
+        let call = std::mem::replace(&mut *self.call.lock(), next);
         if call.suppressed > 0 {
             let text = format!("{} more lines suppressed", call.suppressed);
             self.tell(call.id, Level::WARN, text);
@@ -55,24 +64,22 @@ impl Journal {
         level <= tracing::level_filters::LevelFilter::current()
     }
 
-    /// Logs a line, cut where it is too long, unless the call has logged too many.
+    /// Logs a line, cut where it is too long, unless the call has logged too much.
     pub fn line(&self, level: Level, text: String) {
-        let call = {
-            let mut call = self.call.lock();
-            if call.lines >= limits::LOG_LINES {
-                call.suppressed = call.suppressed.saturating_add(1);
-                return;
-            }
-            call.lines += 1;
-            call.id.clone()
-        };
+        // Before it is scrubbed and cut, so that a flood costs nothing.
+        let Some(call) = self.call.lock().admit(text.len().min(self.longest())) else { return };
         // Before it is cut, which could leave half a secret.
         let mut text = self.vault.scrub(text);
-        if text.len() > limits::LOG_LINE {
-            let rest = text.split_off(text.floor_char_boundary(limits::LOG_LINE));
+        if text.len() > self.longest() {
+            let rest = text.split_off(text.floor_char_boundary(self.longest()));
             text.push_str(&format!("… ({} bytes cut)", rest.len()));
         }
         self.tell(call, level, text);
+    }
+
+    /// Bytes of a line.
+    fn longest(&self) -> usize {
+        self.limits.bytes(Limit::LogLine)
     }
 
     fn tell(&self, call: Option<Arc<str>>, level: Level, text: String) {
@@ -104,6 +111,26 @@ impl Journal {
     /// Standard error of an instance, as lines of level warn.
     pub fn stderr(self: &Arc<Self>) -> Lines {
         Lines { journal: self.clone(), level: Level::WARN }
+    }
+}
+
+impl Call {
+    fn new(id: Option<Arc<str>>, limits: &Limits) -> Self {
+        let (lines, bytes) = (limits.count(Limit::LogLines), limits.bytes(Limit::Log));
+        Self { id, lines, bytes, suppressed: 0 }
+    }
+
+    /// The id for a line of so many bytes, unless there are no more.
+    fn admit(&mut self, bytes: usize) -> Option<Option<Arc<str>>> {
+        if self.lines == 0 || bytes > self.bytes {
+            // After the first that does not fit nothing does: a log with holes misleads.
+            self.lines = 0;
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
+        }
+        self.lines -= 1;
+        self.bytes -= bytes;
+        Some(self.id.clone())
     }
 }
 
@@ -147,7 +174,7 @@ impl Writer {
     fn push(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.line.len() > limits::LOG_LINE {
+            if piece.ends_with(b"\n") || self.line.len() > self.journal.longest() {
                 self.end_line();
             }
         }
@@ -195,7 +222,7 @@ mod tests {
     fn journal() -> (Arc<Journal>, tokio::sync::broadcast::Receiver<Event>) {
         let events = Events::default();
         let watch = events.watch();
-        (Arc::new(Journal::new("c".into(), events, Arc::default())), watch)
+        (Arc::new(Journal::new("c".into(), events, Arc::default(), Arc::default())), watch)
     }
 
     fn lines(watch: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String> {
@@ -223,8 +250,8 @@ mod tests {
         let values = [("KEY".to_owned(), "the-secret".into())].into();
         let placeholders = Placeholders::new(["KEY".to_owned()]);
         let vault = Vault::new(values, &placeholders, &["KEY".to_owned()].into());
-        let journal = Journal::new("c".into(), events, Arc::new(vault));
-        let long = format!("{}the-secret", "x".repeat(limits::LOG_LINE - 5));
+        let journal = Journal::new("c".into(), events, Arc::new(vault), Arc::default());
+        let long = format!("{}the-secret", "x".repeat(Limits::default().bytes(Limit::LogLine) - 5));
         journal.line(Level::INFO, "key: the-secret".into());
         journal.line(Level::INFO, long);
         let lines = lines(&mut watch);
@@ -235,10 +262,10 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_and_says_so() {
         let (journal, mut watch) = journal();
-        journal.line(Level::INFO, "ä".repeat(limits::LOG_LINE));
+        journal.line(Level::INFO, "ä".repeat(Limits::default().bytes(Limit::LogLine)));
         let lines = lines(&mut watch);
         assert!(
-            lines[0].ends_with(&format!("({} bytes cut)", limits::LOG_LINE)),
+            lines[0].ends_with(&format!("({} bytes cut)", Limits::default().bytes(Limit::LogLine))),
             "{}",
             lines[0].len()
         );
@@ -248,10 +275,26 @@ mod tests {
     fn a_call_that_logs_too_much_is_cut_off_and_says_so() {
         let (journal, mut watch) = journal();
         journal.enter(Some("k".into()));
-        for _ in 0..limits::LOG_LINES + 7 {
+        for _ in 0..Limits::default().count(Limit::LogLines) + 7 {
             journal.line(Level::INFO, "again".into());
         }
         journal.leave();
         assert_eq!(lines(&mut watch).last().map(String::as_str), Some("7 more lines suppressed"));
+    }
+
+    #[test]
+    fn a_call_that_logs_too_many_bytes_is_cut_off_too() {
+        let events = Events::default();
+        let mut watch = events.watch();
+        let limits = Limits::default().with(Limit::Log, 2).with(Limit::LogLine, 1);
+        let journal = Journal::new("c".into(), events, Arc::default(), Arc::new(limits));
+        journal.enter(None);
+        for length in [1000, 1000, 1000, 1] {
+            journal.line(Level::INFO, "x".repeat(length));
+        }
+        journal.leave();
+        journal.line(Level::INFO, "the next call".into());
+        let lines = lines(&mut watch);
+        assert_eq!(lines[2..], ["2 more lines suppressed", "the next call"]);
     }
 }

@@ -10,6 +10,7 @@ use crate::connector::bindings::aloma::connector::workspace as wit;
 use crate::connector::error::Failure;
 use crate::connector::json;
 use crate::connector::sandbox::State;
+use crate::envelope::Limits;
 
 /// The workspace as a connector needs it. Implemented by whoever holds the link.
 pub trait Workspace: Send + Sync {
@@ -75,9 +76,9 @@ type Told<T> = wasmtime::Result<Result<T, types::Failure>>;
 impl wit::Host for State {
     async fn new_task(&mut self, name: String, data: String) -> Told<String> {
         let workspace = self.workspace();
-        let data = self.configuration.vault().scrub(data);
+        let (data, limits) = (self.configuration.vault().scrub(data), &*self.limits);
         let answer = async {
-            let data = sound("data", data)?;
+            let data = sound("data", data, limits)?;
             Ok(workspace?.new_task(name, data).await?.get().to_owned())
         };
         told(answer.await)
@@ -85,9 +86,9 @@ impl wit::Host for State {
 
     async fn update_task(&mut self, id: String, data: String) -> Told<String> {
         let workspace = self.workspace();
-        let data = self.configuration.vault().scrub(data);
+        let (data, limits) = (self.configuration.vault().scrub(data), &*self.limits);
         let answer = async {
-            let data = sound("data", data)?;
+            let data = sound("data", data, limits)?;
             Ok(workspace?.update_task(id, data).await?.get().to_owned())
         };
         told(answer.await)
@@ -95,9 +96,9 @@ impl wit::Host for State {
 
     async fn create_blob(&mut self, blob: wit::NewBlob) -> Told<String> {
         let wit::NewBlob { content, name, mimetype, meta, task_id } = blob;
-        let workspace = self.workspace();
+        let (workspace, limits) = (self.workspace(), &*self.limits);
         let answer = async {
-            let meta = meta.map(|meta| sound("meta", meta)).transpose()?;
+            let meta = meta.map(|meta| sound("meta", meta, limits)).transpose()?;
             let blob = NewBlob { content, name, mimetype, meta, task_id };
             workspace?.create_blob(blob).await
         };
@@ -124,8 +125,8 @@ fn told<T>(answer: Result<T, Failure>) -> Told<T> {
     Ok(answer.map_err(Into::into))
 }
 
-fn sound(what: &str, text: String) -> Result<Box<RawValue>, Failure> {
-    json::sound(text).map_err(|why| Failure {
+fn sound(what: &str, text: String, limits: &Limits) -> Result<Box<RawValue>, Failure> {
+    json::sound(text, limits).map_err(|why| Failure {
         code: "invalid-arguments".into(),
         message: format!("{what}: {why}"),
         retryable: false,

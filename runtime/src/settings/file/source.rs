@@ -42,7 +42,7 @@ impl Source {
     }
 
     /// The same with its file in a folder.
-    pub(super) fn within(self, folder: &Path) -> Self {
+    pub(in crate::settings) fn within(self, folder: &Path) -> Self {
         match self {
             Self::File(path) => Self::File(folder.join(path)),
             other => other,

@@ -10,6 +10,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, IoError};
 
 use crate::broker::{Error, HEADER_BYTES, HEADERS, URL_BYTES, is_url};
 use crate::connector::sandbox::State;
+use crate::envelope::Limit;
 
 /// The code for a request that got no answer. `is_limited` says whether the guest itself gave it the
 /// time limit.
@@ -36,8 +37,20 @@ pub fn of_answer(error: Error, is_limited: bool) -> WasiError {
         Error::Timeout(_) => WasiError::HttpResponseTimeout,
         Error::Interrupted(_) => WasiError::ConnectionTerminated,
         Error::Limit(_) => WasiError::ConnectionLimitReached,
+        Error::Breach(breach, _) => of_breach(breach.limit),
         Error::AnswerSize(_) => WasiError::HttpResponseBodySize(None),
         Error::Credential(text) => WasiError::InternalError(Some(text)),
+    }
+}
+
+/// The code nearest to a limit of the connector or its call.
+fn of_breach(limit: Limit) -> WasiError {
+    match limit {
+        Limit::RequestBody | Limit::Sent => WasiError::HttpRequestBodySize(None),
+        Limit::AnswerBody | Limit::Received | Limit::Decoded => {
+            WasiError::HttpResponseBodySize(None)
+        }
+        _ => WasiError::ConnectionLimitReached,
     }
 }
 
@@ -80,8 +93,11 @@ fn code(error: &IoError) -> Option<ErrorCode> {
     }
     // Those of `of_answer` that can follow the head of an answer.
     Some(match error.downcast_ref::<WasiError>()? {
+        WasiError::ConnectionLimitReached => ErrorCode::ConnectionLimitReached,
         WasiError::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
         WasiError::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        WasiError::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
+        WasiError::HttpRequestDenied => ErrorCode::HttpRequestDenied,
         WasiError::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
         WasiError::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
         WasiError::HttpProtocolError => ErrorCode::HttpProtocolError,
@@ -92,6 +108,7 @@ fn code(error: &IoError) -> Option<ErrorCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::Limits;
 
     fn head(method: &str, url: &str, header: Option<(&str, usize)>) -> Parts {
         let mut request = http::Request::builder().method(method).uri(url);
@@ -125,6 +142,27 @@ mod tests {
         }
     }
 
+    fn breach(limit: Limit) -> Error {
+        Limits::default().breach(limit).into()
+    }
+
+    #[test]
+    fn a_limit_of_the_call_has_the_code_nearest_to_it() {
+        for (limit, code) in [
+            (Limit::Requests, "ConnectionLimitReached"),
+            (Limit::InFlight, "ConnectionLimitReached"),
+            (Limit::Held, "ConnectionLimitReached"),
+            (Limit::RequestBody, "HttpRequestBodySize(None)"),
+            (Limit::Sent, "HttpRequestBodySize(None)"),
+            (Limit::AnswerBody, "HttpResponseBodySize(None)"),
+            (Limit::Received, "HttpResponseBodySize(None)"),
+            (Limit::Decoded, "HttpResponseBodySize(None)"),
+        ] {
+            let head = head("GET", "http://a.example/", None);
+            assert_eq!(format!("{:?}", of_request(breach(limit), &head, false)), code);
+        }
+    }
+
     #[test]
     fn a_time_limit_of_the_guest_has_a_code_of_its_own() {
         let late = || Error::Timeout("late".into());
@@ -138,6 +176,10 @@ mod tests {
             (Error::Interrupted("cut".into()), "ErrorCode::ConnectionTerminated"),
             (Error::Timeout("late".into()), "ErrorCode::HttpResponseTimeout"),
             (Error::AnswerSize("large".into()), "ErrorCode::HttpResponseBodySize(None)"),
+            (breach(Limit::Decoded), "ErrorCode::HttpResponseBodySize(None)"),
+            (breach(Limit::Sent), "ErrorCode::HttpRequestBodySize(None)"),
+            (Error::Denied("no".into()), "ErrorCode::HttpRequestDenied"),
+            (breach(Limit::Held), "ErrorCode::ConnectionLimitReached"),
         ] {
             let error = IoError::from(of_answer(error, false));
             assert_eq!(format!("{:?}", code(&error).expect("a code")), expected);

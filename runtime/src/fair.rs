@@ -1,4 +1,5 @@
-//! The places at an origin, handed out to the connectors that wait for one in turn.
+//! Places at something that connectors share, handed out to those that wait for one in turn: requests
+//! to an origin, instances of the process, its CPUs.
 //!
 //! Connectors take turns in the order of their names; within one, who came first is first. A
 //! connector with thousands waiting delays another one's request by one turn.
@@ -10,17 +11,17 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// The places at all origins. Cheap to clone.
+/// The places at everything of a kind. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Places {
-    per_origin: usize,
-    /// Only of origins where a place is taken.
-    origins: Arc<Mutex<BTreeMap<Arc<str>, Origin>>>,
+pub struct Places {
+    each: usize,
+    /// Only of those where a place is taken.
+    all: Arc<Mutex<BTreeMap<Arc<str>, Shared>>>,
 }
 
 /// Somebody waits only where all places are taken.
 #[derive(Default)]
-struct Origin {
+struct Shared {
     taken: usize,
     /// Per connector, by number. A connector without anybody waiting has no line.
     lines: BTreeMap<Arc<str>, BTreeMap<u64, oneshot::Sender<Seat>>>,
@@ -30,72 +31,83 @@ struct Origin {
     came: u64,
 }
 
-/// A place at an origin. Dropped, it goes to whoever is next.
-pub(super) struct Seat {
+/// A place. Dropped, it goes to whoever is next.
+pub struct Seat {
     places: Places,
-    origin: Arc<str>,
+    at: Arc<str>,
 }
 
 /// Somebody in a line. Dropped, it leaves the line.
 struct Ticket {
     places: Places,
-    origin: Arc<str>,
+    at: Arc<str>,
     connector: Arc<str>,
     number: u64,
     called: oneshot::Receiver<Seat>,
 }
 
 impl Places {
-    pub fn new(per_origin: usize) -> Self {
-        Self { per_origin, origins: Arc::default() }
+    /// So many at each.
+    pub fn new(each: usize) -> Self {
+        Self { each, all: Arc::default() }
     }
 
     /// Waits for a place. Dropping the future gives up the waiting, and the place if it came just
     /// then.
-    pub async fn take(&self, origin: &Arc<str>, connector: &Arc<str>) -> Seat {
-        let Some(mut ticket) = self.join(origin, connector) else {
-            return Seat { places: self.clone(), origin: origin.clone() };
+    pub async fn take(&self, at: &Arc<str>, connector: &Arc<str>) -> Seat {
+        let Some(mut ticket) = self.join(at, connector) else {
+            return Seat { places: self.clone(), at: at.clone() };
         };
         (&mut ticket.called).await.expect("a sender stays in its line until it has sent")
     }
 
+    /// Takes a place where one is free.
+    pub fn try_take(&self, at: &Arc<str>) -> Option<Seat> {
+        let mut all = self.all.lock();
+        let here = all.entry(at.clone()).or_default();
+        (here.taken < self.each).then(|| {
+            here.taken += 1;
+            Seat { places: self.clone(), at: at.clone() }
+        })
+    }
+
     /// Takes a place, or a ticket where none is free.
-    fn join(&self, origin: &Arc<str>, connector: &Arc<str>) -> Option<Ticket> {
-        let mut origins = self.origins.lock();
-        let here = origins.entry(origin.clone()).or_default();
-        if here.taken < self.per_origin {
+    fn join(&self, at: &Arc<str>, connector: &Arc<str>) -> Option<Ticket> {
+        let mut all = self.all.lock();
+        let here = all.entry(at.clone()).or_default();
+        if here.taken < self.each {
             here.taken += 1;
             return None;
         }
         here.came += 1;
         let (number, (call, called)) = (here.came, oneshot::channel());
         here.lines.entry(connector.clone()).or_default().insert(number, call);
-        let (origin, connector) = (origin.clone(), connector.clone());
-        Some(Ticket { places: self.clone(), origin, connector, number, called })
+        let (at, connector) = (at.clone(), connector.clone());
+        Some(Ticket { places: self.clone(), at, connector, number, called })
     }
 
     /// Gives up a place, or gives whom it goes to.
-    fn free(&self, origin: &Arc<str>) -> Option<oneshot::Sender<Seat>> {
-        let mut origins = self.origins.lock();
-        let here = origins.get_mut(origin)?;
+    fn free(&self, at: &Arc<str>) -> Option<oneshot::Sender<Seat>> {
+        let mut all = self.all.lock();
+        let here = all.get_mut(at)?;
         let next = here.next();
         if next.is_none() {
             here.taken -= 1;
         }
         if here.taken == 0 {
-            origins.remove(origin);
+            all.remove(at);
         }
         next
     }
 
     fn leave(&self, ticket: &Ticket) {
-        let mut origins = self.origins.lock();
-        let here = origins.get_mut(&ticket.origin);
+        let mut all = self.all.lock();
+        let here = all.get_mut(&ticket.at);
         here.into_iter().for_each(|here| drop(here.remove(&ticket.connector, ticket.number)));
     }
 }
 
-impl Origin {
+impl Shared {
     /// Calls the first of the connector whose turn it is.
     fn next(&mut self) -> Option<oneshot::Sender<Seat>> {
         let after = (Excluded(&*self.last), Unbounded);
@@ -118,8 +130,8 @@ impl Origin {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(next) = self.places.free(&self.origin) {
-            let seat = Seat { places: self.places.clone(), origin: self.origin.clone() };
+        if let Some(next) = self.places.free(&self.at) {
+            let seat = Seat { places: self.places.clone(), at: self.at.clone() };
             // Where the next one gave up just now, the place comes back, is dropped here, and goes
             // to the one after. The lock is not held.
             let _ = next.send(seat);
@@ -174,7 +186,7 @@ mod tests {
         }
         drop(first);
         all.join_all().await;
-        assert!(places.origins.lock().is_empty());
+        assert!(places.all.lock().is_empty());
         served.lock().join(" ")
     }
 
@@ -213,7 +225,7 @@ mod tests {
         }
         all.abort_all();
         while all.join_next().await.is_some() {}
-        assert!(places.origins.lock().is_empty());
+        assert!(places.all.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -224,9 +236,9 @@ mod tests {
             let waiting = places.take(&origin, &connector);
             assert!(timeout(Duration::from_millis(1), waiting).await.is_err());
         }
-        assert!(places.origins.lock()["o"].lines.is_empty(), "nobody waits any more");
+        assert!(places.all.lock()["o"].lines.is_empty(), "nobody waits any more");
         drop(held);
-        assert!(places.origins.lock().is_empty());
+        assert!(places.all.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -242,15 +254,15 @@ mod tests {
         assert!(futures_util::poll!(&mut next).is_pending());
         drop(gone);
         drop(next.await);
-        assert!(places.origins.lock().is_empty());
+        assert!(places.all.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn origins_do_not_wait_for_each_other() {
+    async fn things_do_not_wait_for_each_other() {
         let (places, connector) = (Places::new(1), name("a"));
         let _one = places.take(&name("o"), &connector).await;
         let _other = places.take(&name("p"), &connector).await;
-        assert_eq!(places.origins.lock().len(), 2);
+        assert_eq!(places.all.lock().len(), 2);
     }
 
     /// What many clients at once see of one origin.
@@ -311,7 +323,7 @@ mod tests {
             for watch in watches.iter() {
                 assert_eq!(watch.most.load(Ordering::SeqCst), limit, "seed {seed}");
             }
-            assert!(places.origins.lock().is_empty(), "seed {seed}");
+            assert!(places.all.lock().is_empty(), "seed {seed}");
         }
     }
 
@@ -343,6 +355,6 @@ mod tests {
         all.join_all().await;
         assert!(watch.most.load(Ordering::SeqCst) <= 3);
         assert!(watch.served.load(Ordering::SeqCst) >= 1333);
-        assert!(places.origins.lock().is_empty());
+        assert!(places.all.lock().is_empty());
     }
 }

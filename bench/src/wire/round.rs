@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::Kind;
+use super::session::Session;
 use crate::limits::{MANY, REST, WARM_UP};
 use crate::load::Samples;
 use crate::process::{Process, Subject};
-use crate::session::Session;
 use crate::usage::{Memory, cpu};
 use crate::workspace::Workspace;
 
 /// Everything measured of one subject.
 pub struct Measured {
+    /// Its column.
+    pub kind: Kind,
     /// What was measured.
     pub subject: Subject,
     /// The start that had to compile.
@@ -68,8 +71,8 @@ pub async fn start_once(subject: &Subject, workspace: &mut Workspace) -> anyhow:
 
 impl Measured {
     /// Nothing yet.
-    pub fn new(subject: Subject) -> Self {
-        Self { subject, cold: None, starts: Vec::new(), rounds: Vec::new() }
+    pub fn new(kind: Kind, subject: Subject) -> Self {
+        Self { kind, subject, cold: None, starts: Vec::new(), rounds: Vec::new() }
     }
 
     /// One more round.
@@ -91,12 +94,13 @@ async fn start(
     subject: &Subject,
     workspace: &mut Workspace,
 ) -> anyhow::Result<(Process, Session, Start)> {
-    let process = subject.start(workspace)?;
-    let (mut session, opened) = workspace.joined().await?;
+    let process = subject.start(workspace.environment())?;
+    let joined = workspace.joined().await?;
+    let mut session = Session::new(joined.socket);
     session.configure().await?;
     session.call().await?;
     let start = Start {
-        connected: opened.duration_since(process.started),
+        connected: joined.at.duration_since(process.started),
         answered: process.started.elapsed(),
     };
     Ok((process, session, start))

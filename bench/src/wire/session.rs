@@ -8,10 +8,9 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, Interval, interval_at, sleep, timeout};
 
+use super::{CONFIGURATION, HEALTH};
 use crate::limits::{PATIENCE, PING_EVERY};
 use crate::load::{Load, Samples};
-
-const CONFIGURATION: &str = r#"{"p":[{"id":"c0000000000000000000000000000000","m":"connector.set-config","a":{"secrets":{}}}]}"#;
 
 /// An open socket.
 pub struct Session {
@@ -31,7 +30,7 @@ impl Session {
         let well = async {
             loop {
                 let texts = self.texts().await?;
-                if texts.iter().any(|text| text.contains(r#""connector.health.check""#)) {
+                if texts.iter().any(|text| text.contains(HEALTH)) {
                     return anyhow::Ok(());
                 }
             }

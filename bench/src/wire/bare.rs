@@ -1,4 +1,5 @@
-//! The floor: the least that can answer `hello` over the protocol. No sandbox, no queue, no retry.
+//! The bare socket: the least that can answer `hello` over the protocol. No sandbox, no queue, no retry.
+//! It shows what the load generator can do.
 
 use std::env;
 use std::fmt::Write as _;
@@ -21,8 +22,8 @@ use crate::load::ANSWER;
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
-const AGENT: HeaderValue = HeaderValue::from_static("floor/0.0.0");
-const REGISTRATION: &str = r#"{"deployment":"","name":"floor/0.0.0","version":"0.0.0","id":"floor","schema":{"configSchema":{"fields":{}},"introspect":""}}"#;
+const AGENT: HeaderValue = HeaderValue::from_static("bare/0.0.0");
+const REGISTRATION: &str = r#"{"deployment":"","name":"bare/0.0.0","version":"0.0.0","id":"bare","schema":{"configSchema":{"fields":{}},"introspect":""}}"#;
 const HEALTH: &str = r#""m":"connector.health.check","a":{"ok":true,"error":null}"#;
 
 #[derive(Deserialize)]
@@ -124,7 +125,7 @@ fn answer(text: &str, answers: &mut String, count: &mut u64) -> anyhow::Result<(
         };
         *count += 1;
         let comma = if answers.is_empty() { "" } else { "," };
-        write!(answers, r#"{comma}{{{fields},"id":"f{count:031}"}}"#)?;
+        write!(answers, r#"{comma}{{{fields},"id":"b{count:031}"}}"#)?;
     }
     Ok(())
 }

@@ -1,0 +1,293 @@
+//! Keeps one connector running: starts it, lets new versions take over, and starts it again after a
+//! pause when something went wrong. What happens to it happens to no other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::candidate::{self, Candidate, Membership, Standing};
+use super::ids::Taken;
+use super::limits::{DIAL_TURN, FIRST_RETRY, LONGEST_RETRY, STEADY, TELL_AGAIN};
+use super::member::Member;
+use super::process::Process;
+use super::settings::Origin;
+use super::watch::Watch;
+use crate::dispatch::Prepared;
+use crate::printable::printable;
+use crate::workspace::{Backoff, Complaints, Status};
+
+/// Keeps one connector.
+pub(super) struct Keeper {
+    process: Arc<Process>,
+    origin: Origin,
+    watch: Watch,
+    /// Whether it may become another one: with another id, or in another workspace.
+    may_move: bool,
+}
+
+/// How a life ended without a fault.
+enum Ended {
+    /// As it should.
+    Stopped,
+    /// It goes on as somebody else.
+    Moves,
+}
+
+impl Keeper {
+    /// Nothing runs yet.
+    pub fn new(process: Arc<Process>, origin: Origin, may_move: bool) -> Self {
+        let watch = process.lookout.watch(vec![origin.path.clone()]);
+        Self { process, origin, watch, may_move }
+    }
+
+    /// Reads, loads and checks the connector as it is now.
+    pub async fn load(&self) -> anyhow::Result<Candidate> {
+        let (seen, settings) = candidate::read(&self.origin).await;
+        self.watch.watch_instead(seen);
+        Candidate::load(settings?, &self.origin, &self.process).await
+    }
+
+    /// Keeps it running until `stop`. Never ends because of it.
+    pub async fn keep(self, first: Option<(Candidate, Membership)>, stop: CancellationToken) {
+        let mut first = first;
+        let mut trouble = Trouble::default();
+        loop {
+            let since = Instant::now();
+            let ended = self.live(first.take(), &stop).await;
+            if stop.is_cancelled() {
+                return;
+            }
+            match ended {
+                Ok(Ended::Stopped | Ended::Moves) => trouble = Trouble::default(),
+                Err(error) => {
+                    let wait = trouble.note(&error, since.elapsed(), &self.name());
+                    self.pause(wait, error.is::<Taken>(), &mut trouble, &stop).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the next attempt, or for a change of the files.
+    async fn pause(
+        &self,
+        wait: Duration,
+        for_id: bool,
+        trouble: &mut Trouble,
+        stop: &CancellationToken,
+    ) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(wait) => {}
+            () = self.watch.changed() => *trouble = Trouble::default(),
+            () = self.process.ids.freed(), if for_id => {}
+        }
+    }
+
+    /// From loading to the end.
+    async fn live(
+        &self,
+        first: Option<(Candidate, Membership)>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Ended> {
+        let (candidate, membership) = match first {
+            Some(first) => first,
+            None => tokio::select! {
+                () = stop.cancelled() => return Ok(Ended::Stopped),
+                settled = self.load_and_settle() => settled?,
+            },
+        };
+        let id = candidate.standing.id.clone();
+        let _id = self.process.ids.take(&id, &self.origin.path)?;
+        let _hosted = Hosting::begin(&candidate, &membership);
+        let standing = candidate.standing.clone();
+        let digest = candidate.digest.clone();
+        let member = Member::join(candidate, &membership, &self.process);
+        let leave = stop.child_token();
+        let (next, versions) = mpsc::channel(1);
+        let mut status = member.status();
+        let Ok(turn) = self.process.dialling.acquire().await else { return Ok(Ended::Stopped) };
+        let mut running = JoinSet::new();
+        running.spawn(member.run(versions, leave.clone()));
+        tracing::info!(connector = &*id, "running, version {digest}");
+        let is_there = status.wait_for(|status| *status != Status::Connecting);
+        // A workspace that cannot be reached is no reason to keep others waiting.
+        let _ = timeout(DIAL_TURN, is_there).await;
+        drop(turn);
+        let life = Life { keeper: self, standing, membership, next, running, leave };
+        life.go_on(stop).await
+    }
+
+    async fn load_and_settle(&self) -> anyhow::Result<(Candidate, Membership)> {
+        let candidate = self.load().await?;
+        let membership = candidate.settle(&self.process).await?;
+        Ok((candidate, membership))
+    }
+
+    fn name(&self) -> String {
+        self.origin.path.display().to_string()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.process.token.forget(&self.origin.path);
+    }
+}
+
+/// A connector from the moment that it runs.
+struct Life<'a> {
+    keeper: &'a Keeper,
+    standing: Standing,
+    membership: Membership,
+    next: mpsc::Sender<Prepared>,
+    running: JoinSet<()>,
+    leave: CancellationToken,
+}
+
+impl Life<'_> {
+    async fn go_on(mut self, stop: &CancellationToken) -> anyhow::Result<Ended> {
+        loop {
+            tokio::select! {
+                ended = self.running.join_next() => return how(ended, stop),
+                () = self.keeper.watch.changed(), if !stop.is_cancelled() => {}
+            }
+            let loaded = tokio::select! {
+                ended = self.running.join_next() => return how(ended, stop),
+                loaded = self.keeper.load() => loaded,
+            };
+            let moves = match loaded {
+                Ok(candidate) => self.replace(candidate).await,
+                Err(error) => Err(error),
+            };
+            match moves {
+                Ok(Ended::Stopped) => {}
+                Ok(Ended::Moves) => return self.end().await,
+                Err(error) => self.refuse(&error),
+            }
+        }
+    }
+
+    /// Lets a new version take over, or says that the connector becomes another one.
+    async fn replace(&self, candidate: Candidate) -> anyhow::Result<Ended> {
+        if let Err(error) = self.standing.check_same(&candidate.standing) {
+            if self.keeper.may_move {
+                return Ok(Ended::Moves);
+            }
+            return Err(
+                error.context("a connector stays who it is while it runs; restart for that")
+            );
+        }
+        let hosted = candidate.hosted();
+        let prepared = candidate.prepared(self.membership.keys.as_deref(), &self.keeper.process);
+        // Where nobody takes it, the connector ends, which is seen next.
+        let _ = self.next.send(prepared).await;
+        if let Some(hosting) = &self.membership.hosting {
+            hosting.replace(hosted);
+        }
+        Ok(Ended::Stopped)
+    }
+
+    fn refuse(&self, error: &anyhow::Error) {
+        let (id, error) = (&*self.standing.id, printable(&format!("{error:#}")));
+        tracing::warn!(
+            connector = id,
+            "the new version is not taken, and the old one goes on: {error}; mend the file, or send \
+             SIGHUP to try again"
+        );
+    }
+
+    /// Leaves the workspace in peace.
+    async fn end(mut self) -> anyhow::Result<Ended> {
+        self.leave.cancel();
+        while self.running.join_next().await.is_some() {}
+        Ok(Ended::Moves)
+    }
+}
+
+fn how(
+    ended: Option<Result<(), tokio::task::JoinError>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Ended> {
+    match ended {
+        Some(Err(error)) => Err(error).context("it crashed, which is a fault of this program"),
+        _ if stop.is_cancelled() => Ok(Ended::Stopped),
+        _ => Err(anyhow!("its link has ended")),
+    }
+}
+
+/// A connector of this process, as its workspace knows it, until this is dropped.
+struct Hosting(Option<(crate::local::Hosting, Arc<str>)>);
+
+impl Hosting {
+    fn begin(candidate: &Candidate, membership: &Membership) -> Self {
+        let hosting = membership.hosting.clone().map(|hosting| {
+            hosting.add(candidate.hosted());
+            (hosting, candidate.standing.id.clone())
+        });
+        Self(hosting)
+    }
+}
+
+impl Drop for Hosting {
+    fn drop(&mut self) {
+        if let Some((hosting, id)) = &self.0 {
+            hosting.remove(id);
+        }
+    }
+}
+
+/// What went wrong so far, and how long to wait.
+struct Trouble {
+    backoff: Backoff,
+    told: Complaints,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        let backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        Self { backoff, told: Complaints::new(TELL_AGAIN) }
+    }
+}
+
+impl Trouble {
+    /// Tells it where it is news. Gives the time to wait.
+    fn note(&mut self, error: &anyhow::Error, after: Duration, connector: &str) -> Duration {
+        if after >= STEADY {
+            *self = Self::default();
+        }
+        let wait = self.backoff.next_wait();
+        let text = printable(&format!("{error:#}"));
+        if self.told.is_news(&text) {
+            tracing::warn!(
+                connector,
+                "does not run: {text}; trying again in {wait:.0?}, then more and more rarely, and at \
+                 once when its files change"
+            );
+        } else {
+            tracing::debug!(connector, "still does not run: {text}; trying again in {wait:.0?}");
+        }
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pauses_grow_up_to_minutes_until_it_has_run_for_a_while() {
+        let mut trouble = Trouble::default();
+        let error = anyhow!("no reason");
+        let short = Duration::from_millis(10);
+        let waits: Vec<_> = (0..12).map(|_| trouble.note(&error, short, "test")).collect();
+        assert!(waits[0] < Duration::from_secs(2), "{waits:?}");
+        let longest = waits[11];
+        assert!(longest > LONGEST_RETRY / 2 && longest <= LONGEST_RETRY, "{waits:?}");
+        assert!(trouble.note(&error, STEADY, "test") < Duration::from_secs(2));
+    }
+}
