@@ -367,3 +367,46 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However it is put into an address of the other family.
+        #[test]
+        fn a_special_address_is_special_wherever_it_is_embedded(bits: u32, below in 0u32..1 << 24) {
+            let blocks = BLOCKS_V4.iter().map(|(network, ..)| network.to_bits() | below & 0xff);
+            for v4 in blocks.chain([bits]).map(Ipv4Addr::from_bits) {
+                let Some(known) = special(v4.into()) else { continue };
+                let [a, b, c, d] = v4.octets();
+                let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                for v6 in [
+                    v4.to_ipv6_mapped(),
+                    v4.to_ipv6_compatible(),
+                    Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
+                    Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
+                    Ipv6Addr::new(0x2001, 0, 0x808, 0x808, 0, 0, !high, !low),
+                    Ipv6Addr::new(0x2a00, 1, 2, 3, 0, 0x5efe, high, low),
+                ] {
+                    let found = special(v6.into());
+                    prop_assert!(found.is_some(), "{} in {}", v4, v6);
+                    prop_assert!(!known.metadata || found.is_some_and(|it| it.metadata), "{}", v6);
+                }
+            }
+        }
+
+        #[test]
+        fn what_the_standard_library_calls_special_is(bits: u128) {
+            let v6 = Ipv6Addr::from_bits(bits);
+            let is_known = v6.is_loopback() || v6.is_multicast() || v6.is_unique_local();
+            prop_assert!(!is_known || special(v6.into()).is_some(), "{}", v6);
+            let v4 = Ipv4Addr::from_bits(bits as u32);
+            let is_known = v4.is_loopback() || v4.is_private() || v4.is_link_local();
+            let is_known = is_known || v4.is_multicast() || v4.is_broadcast() || v4.is_documentation();
+            prop_assert!(!is_known || special(v4.into()).is_some(), "{}", v4);
+        }
+    }
+}

@@ -116,3 +116,27 @@ mod tests {
         assert!(taken.len() > 900, "{}", taken.len());
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_pause_is_longer_than_the_longest(
+            first: Duration,
+            random in prop::collection::vec(any::<f64>(), 0..80),
+            decorrelated: bool,
+        ) {
+            let jitter = if decorrelated { Jitter::Decorrelated } else { Jitter::Doubling };
+            let mut pauses = Pauses::new(jitter, first);
+            for random in random {
+                let pause = pauses.next(random);
+                prop_assert!(pause <= LONGEST_PAUSE.mul_f64(1.0 + JITTER), "{:?}", pause);
+                prop_assert!(pause >= first.min(LONGEST_PAUSE), "{:?}", pause);
+            }
+        }
+    }
+}

@@ -126,3 +126,60 @@ fn drop_secrets(request: &mut Parsed, vault: &Vault) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod properties {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::broker::Request;
+
+    fn location() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[ -~]{0,30}",
+            "(https?:)?//[a-z0-9.:@%\\[\\]-]{0,20}/[a-z.%/]{0,10}",
+            "[a-z]{2,6}:[ -~]{0,10}",
+            "\\.\\./[./%2ef?#]{0,10}",
+            Just("http://a.example/x".into()),
+            Just("//other.example/x?y".into()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn wherever_a_redirect_leads_it_is_a_url_that_may_be_asked_for(
+            location in location(),
+            status in prop_oneof![Just(200u16), 300u16..309],
+            method in prop_oneof![Just("GET"), Just("POST"), Just("HEAD"), Just("PUT")],
+        ) {
+            let request = Request {
+                method: method.into(),
+                url: "http://a.example/v1/users?q=1".into(),
+                headers: vec![
+                    ("authorization".into(), b"Bearer x".to_vec()),
+                    ("cookie".into(), b"a=b".to_vec()),
+                ],
+                credential: Some("api".into()),
+                ..Request::default()
+            };
+            let request = Parsed::new(request, None).expect("a request");
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, HeaderValue::try_from(location).expect("a value"));
+            let Ok(Next::Go(next)) = next(&request, status, &headers, &Vault::default()) else {
+                return Ok(());
+            };
+            prop_assert!(matches!(status, 301 | 302 | 303 | 307 | 308));
+            let again = read_url(next.url.as_str());
+            prop_assert_eq!(again.map(|(url, _)| url), Ok(next.url.clone()));
+            prop_assert!(next.url.username().is_empty() && next.url.fragment().is_none());
+            let is_same = next.url.origin() == request.url.origin();
+            prop_assert_eq!(next.headers.contains_key(AUTHORIZATION), is_same);
+            prop_assert_eq!(next.headers.contains_key(COOKIE), is_same);
+            prop_assert_eq!(next.credential.is_some(), is_same);
+            prop_assert!(status != 303 || matches!(next.method, Method::GET | Method::HEAD));
+        }
+    }
+}

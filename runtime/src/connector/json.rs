@@ -97,3 +97,56 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn deep(value: &Value) -> usize {
+        match value {
+            Value::Array(values) => 1 + values.iter().map(deep).max().unwrap_or_default(),
+            Value::Object(values) => 1 + values.values().map(deep).max().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[\\[\\]{}\"\\\\]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 40, 4, |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from);
+            let map = prop::collection::btree_map(any::<String>(), inner, 0..4);
+            prop_oneof![list, map.prop_map(|map| Value::Object(map.into_iter().collect()))]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn json_passes_to_the_letter_and_its_depth_is_seen(value in json()) {
+            for text in [value.to_string(), serde_json::to_string_pretty(&value).expect("JSON")] {
+                prop_assert_eq!(depth(&text), deep(&value), "{}", text);
+                let passed = sound(text.clone());
+                prop_assert_eq!(passed.as_deref().map(RawValue::get), Ok(&*text));
+            }
+        }
+
+        #[test]
+        fn what_passes_can_be_read_by_any_parser(text: String, brackets in "[\\[\\]{}:,\"\\\\ 1a]{0,300}") {
+            for text in [text, brackets] {
+                if let Ok(passed) = result(text) {
+                    let nothing: Result<serde::de::IgnoredAny, _> = serde_json::from_str(passed.get());
+                    prop_assert!(nothing.is_ok(), "{}", passed);
+                }
+            }
+        }
+    }
+}

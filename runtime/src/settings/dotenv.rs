@@ -101,3 +101,30 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    const SECRET: &str = "s3cret-that-nobody-may-read";
+
+    proptest! {
+        #[test]
+        fn a_fault_shows_nothing_of_the_file(before in "[A-Z=\"'`# \n\r\u{feff}é]{0,20}", after: String) {
+            let text = format!("{before}{SECRET}{after}");
+            if let Err(error) = parse(&text) {
+                prop_assert!(!format!("{error:#} {error:?}").contains(SECRET), "{:#}", error);
+            }
+        }
+
+        #[test]
+        fn a_quoted_value_is_read_as_it_is(value in "[^']{0,40}", name in "[A-Z][A-Z0-9_]{0,8}") {
+            let variables = parse(&format!("X=1\n export {name} = '{value}' # more\nZZ=last")).expect("a file");
+            prop_assert_eq!(variables[&name].expose_secret(), &value);
+            prop_assert_eq!(variables["ZZ"].expose_secret(), "last");
+        }
+    }
+}

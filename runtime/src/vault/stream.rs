@@ -249,3 +249,71 @@ mod tests {
         assert_eq!(streamed(ScrubStream::default().then(scrubber(&values)), pieces), whole);
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::super::spelling;
+    use super::*;
+
+    /// Texts of all kinds around one spelling of each secret, cut off or whole.
+    fn text(secrets: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
+        let spellings: Vec<_> = secrets
+            .iter()
+            .flat_map(|one| {
+                [spelling::texts(one), spelling::read(one), spelling::codes(one)].concat()
+            })
+            .collect();
+        let piece = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..6),
+            "[%\\\\&#xu0-9a-f \n]{0,6}".prop_map(String::into_bytes),
+            (prop::sample::select(spellings), any::<prop::sample::Index>(), any::<bool>())
+                .prop_map(|(one, at, is_cut)| match is_cut {
+                    true => one.as_bytes()[..at.index(one.len() + 1)].to_vec(),
+                    false => one.into_bytes(),
+                }),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    fn case() -> impl Strategy<Value = (Vec<String>, Vec<u8>)> {
+        let secret = prop_oneof!["[a-z0-9/+=]{6,12}", "\\PC{6,10}", "[ab]{6,9}", "(?s).{6,10}"];
+        let secret = secret.prop_filter("it is looked for", |one| !one.trim().is_empty());
+        prop::collection::vec(secret, 1..3)
+            .prop_flat_map(|secrets| (Just(secrets.clone()), text(secrets)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_text_with_any_secrets_is_scrubbed_the_same_however_it_is_cut(
+            (secrets, text) in case(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let scrubber = Arc::new(Scrubber::new(secrets.iter().map(|one| (&**one, "<1>"))));
+            let whole = scrubber.scrub(&text).unwrap_or_else(|| text.clone());
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            cuts.sort_unstable();
+            let (mut stream, mut told, mut from) = (ScrubStream::default().then(scrubber), vec![], 0);
+            for end in cuts.into_iter().chain([text.len()]) {
+                told.extend_from_slice(&stream.push(Bytes::copy_from_slice(&text[from..end])));
+                from = end;
+            }
+            told.extend_from_slice(&stream.finish());
+            prop_assert_eq!(&told, &whole);
+        }
+
+        #[test]
+        fn a_secret_that_stands_in_a_text_is_gone(
+            secret in "[a-zA-Z0-9]{8,20}",
+            before in "[^a-zA-Z0-9]{0,10}",
+            after in "[^a-zA-Z0-9]{0,10}",
+        ) {
+            let scrubber = Scrubber::new([(&*secret, "<1>")]);
+            let told = scrubber.scrub_text(format!("{before}{secret}{after}"));
+            prop_assert!(!told.contains(&secret), "{}", told);
+        }
+    }
+}

@@ -130,3 +130,48 @@ mod tests {
         assert!(text.starts_with(r#"{"p":[{"c":"k","a":{"hi":"world"},"id":""#), "{text}");
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Option<Box<RawValue>>> {
+        let texts = prop_oneof![
+            any::<String>().prop_map(|text| raw(&text)),
+            any::<Vec<Option<f32>>>().prop_map(|numbers| raw(&numbers)),
+            any::<std::collections::BTreeMap<String, u64>>().prop_map(|map| raw(&map)),
+            Just(RawValue::from_string(" [ 1.50 ]".trim().into()).expect("JSON")),
+        ];
+        proptest::option::of(texts)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_it_was(
+            packets in proptest::collection::vec(
+                (any::<Option<String>>(), any::<Option<String>>(), value(), any::<Option<String>>()),
+                0..8,
+            ),
+        ) {
+            let packet = |(c, m, a, id)| Packet { c, m, a, id };
+            let packets: Vec<_> = packets.into_iter().map(packet).collect();
+            let text = encode(&packets);
+            let message = parse(&text).expect("a message");
+            prop_assert_eq!(message.strays, 0);
+            prop_assert_eq!(encode(&message.packets), text);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            let _ = parse(&text);
+            let message = parse(&format!("{{\"p\":[{text}]}}"));
+            if let Ok(message) = message {
+                let items: Vec<serde::de::IgnoredAny> =
+                    serde_json::from_str(&format!("[{text}]")).unwrap_or_default();
+                prop_assert_eq!(message.packets.len() + message.strays, items.len());
+            }
+        }
+    }
+}

@@ -561,3 +561,67 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    static PAIR: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate().expect("a pair"));
+
+    fn open(jwe: &str, audience: &str) -> Result<String, OpenError> {
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        let opened = PAIR.open(jwe, audience, now)?;
+        Ok(opened.into_json().expose_secret().to_owned())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_comes_back_and_opens_for_nobody_else(text: String, audience: String) {
+            let jwe = seal(&text.as_str().into(), &audience, PAIR.public()).expect("sealed");
+            prop_assert_eq!(open(&jwe, &audience), Ok(Value::from(text).to_string()));
+            let other = open(&jwe, &format!("{audience}1"));
+            prop_assert_eq!(other, Err(OpenError::Audience));
+        }
+
+        #[test]
+        fn a_value_that_was_altered_does_not_open(at: prop::sample::Index, with in "[A-Za-z0-9_.-]") {
+            let jwe = seal(&"s3cret".into(), "1234", PAIR.public()).expect("sealed");
+            let at = at.index(jwe.len());
+            let altered = format!("{}{with}{}", &jwe[..at], &jwe[at + 1..]);
+            prop_assert_eq!(open(&altered, "1234").is_ok(), altered == jwe);
+        }
+
+        /// Whoever has the public key can seal anything.
+        #[test]
+        fn hostile_claims_are_read_or_refused(inner: String, times: (f64, f64)) {
+            let (exp, nbf) = (Value::from(times.0), Value::from(times.1));
+            for claims in [
+                inner.clone(),
+                format!(r#"{{"_data":{inner},"iss":"{ISSUER}","aud":"1234"}}"#),
+                format!(r#"{{"_data":1,"iss":{},"aud":"1234"}}"#, Value::from(inner.as_str())),
+                format!(r#"{{"_data":1,"iss":"{ISSUER}","aud":["1234"],"exp":{exp},"nbf":{nbf}}}"#),
+            ] {
+                let jwe = encrypt(HEADER, Zeroizing::new(claims.into()), PAIR.public());
+                let opened = open(&jwe.expect("sealed"), "1234");
+                if let Ok(data) = opened {
+                    prop_assert!(serde_json::from_str::<&RawValue>(&data).is_ok(), "{}", data);
+                }
+            }
+        }
+
+        #[test]
+        fn blanks_go_and_nothing_else_does(value: std::collections::BTreeMap<String, Vec<String>>) {
+            let value = serde_json::to_value(value).expect("a value");
+            let pretty = serde_json::to_string_pretty(&value).expect("JSON");
+            let text = compact(&pretty);
+            prop_assert_eq!(text.expose_secret(), &value.to_string());
+        }
+    }
+}

@@ -245,3 +245,52 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn given() -> impl Strategy<Value = String> {
+        let scheme =
+            prop_oneof![Just("https://"), Just("http://"), Just("HTTPS://"), Just("ftp://")];
+        let wildcard =
+            prop_oneof![4 => Just(""), 2 => Just("*."), 1 => Just("*"), 1 => Just("*.*.")];
+        let host = prop_oneof![
+            "[a-zA-Z0-9.-]{0,12}",
+            "\\PC{0,6}",
+            "0x[0-9a-f]{1,8}",
+            "[0-9]{1,3}(\\.[0-9]{1,3}){0,4}",
+            "\\[[0-9a-f:.]{0,12}\\]",
+        ];
+        let port = prop_oneof![Just(String::new()), ":[0-9]{0,5}"];
+        let rest =
+            prop_oneof![6 => Just(String::new()), 1 => Just("/".into()), 1 => "[/?#@].{0,4}"];
+        (scheme, wildcard, host, port, rest).prop_map(|(scheme, wildcard, host, port, rest)| {
+            format!("{scheme}{wildcard}{host}{port}{rest}")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn an_origin_is_read_again_as_it_is_shown(given in given()) {
+            let Ok(origin) = Origin::read(&given) else { return Ok(()) };
+            prop_assert_eq!(Origin::read(&origin.to_string()), Ok(origin.clone()));
+            prop_assert!(origin.covers(&origin));
+            if let HostPattern::Exactly(host) = origin.host() {
+                let url = Url::parse(&given.trim().replacen("*", "", 0)).expect("a URL");
+                prop_assert!(origin.matches(&url, host), "{}", given);
+            }
+        }
+
+        #[test]
+        fn what_is_no_origin_is_told_with_one_that_is(given: String) {
+            if let Err(error) = Origin::read(&given) {
+                prop_assert!(Origin::read(&error.example).is_ok(), "{}", error.example);
+            }
+        }
+    }
+}

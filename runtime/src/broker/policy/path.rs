@@ -212,3 +212,84 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces of which ways up are made.
+    fn path() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("/"),
+            Just("."),
+            Just(".."),
+            Just("%2e"),
+            Just("%2E"),
+            Just("%252e"),
+            Just("%2f"),
+            Just("%5c"),
+            Just("\\"),
+            Just(";"),
+            Just("%3b"),
+            Just("v1"),
+            Just("%76"),
+            Just("a"),
+            Just("%25"),
+            Just("%c0%ae"),
+            Just("%09"),
+            Just(" "),
+            Just("?"),
+            Just("%"),
+            Just("ü"),
+        ];
+        prop::collection::vec(piece, 0..10).prop_map(|pieces| format!("/{}", pieces.concat()))
+    }
+
+    /// Where a server gets to that takes off percent-encoding so often, takes a backslash for a slash
+    /// and cuts off parameters.
+    fn walked(path: &str, decodings: usize) -> Vec<Vec<u8>> {
+        let mut path = path.as_bytes().to_vec();
+        for _ in 0..decodings {
+            path = decoded(&path);
+        }
+        let mut at: Vec<Vec<u8>> = Vec::new();
+        for segment in path.split(|byte| matches!(byte, b'/' | b'\\')).skip(1) {
+            match segment.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii() {
+                b"." => {}
+                b".." => drop(at.pop()),
+                _ => at.push(segment.to_vec()),
+            }
+        }
+        at
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_server_reads_a_covered_path_as_one_outside(path in path()) {
+            let url = Url::parse(&format!("https://a.example{path}")).expect("a URL");
+            let prefix = Prefix::read("/v1/").expect("a prefix");
+            if prefix.covers(&Path::of(&url)) {
+                for decodings in 0..PATH_DECODINGS + 2 {
+                    let walked = walked(url.path(), decodings);
+                    prop_assert_eq!(walked.first().map(Vec::as_slice), Some(&b"v1"[..]), "{}", url);
+                }
+            }
+        }
+
+        #[test]
+        fn a_prefix_covers_itself_and_is_read_again_as_it_is_shown(path in path()) {
+            let Ok(prefix) = Prefix::read(&path) else { return Ok(()) };
+            let shown = prefix.to_string();
+            prop_assert_eq!(&Prefix::read(&shown), &Ok(prefix.clone()));
+            for below in [shown.clone(), format!("{}/x", shown.trim_end_matches('/'))] {
+                let url = Url::parse(&format!("https://a.example{below}")).expect("a URL");
+                let is_same = shown.trim_end_matches('/') == shown.strip_suffix('/').unwrap_or(&shown);
+                prop_assert!(!is_same || prefix.covers(&Path::of(&url)), "{} {}", prefix, below);
+            }
+        }
+    }
+}

@@ -244,3 +244,48 @@ fn number<'de, D: Deserializer<'de>>(from: D, range: RangeInclusive<f64>) -> Res
 fn out_of<E: Error>(given: &impl Display, range: &RangeInclusive<impl Display>) -> E {
     E::custom(format!("{given} is not between {} and {}", range.start(), range.end()))
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(line: &str) -> Option<Terms> {
+        let table: GrantTable = toml::from_str(&format!("origin = {EXAMPLE:?}\n{line}")).ok()?;
+        Some((*table.grant("a grant".into(), Path::new("")).terms).clone())
+    }
+
+    proptest! {
+        #[test]
+        fn a_field_for_a_key_is_one_that_means_nothing_else(name in "[ -~]{0,12}", upper: bool) {
+            let known = NO_KEYS.iter().copied().chain(["host", "connection", "transfer-encoding"]);
+            for name in known.map(str::to_owned).chain([name]) {
+                let name = if upper { name.to_ascii_uppercase() } else { name };
+                let line = format!("idempotency-header = {}", toml::Value::from(&*name));
+                let field = read(&line).and_then(|terms| terms.idempotency_header);
+                let means_more = NO_KEYS.contains(&&*name.to_ascii_lowercase());
+                prop_assert!(field.is_none() || !means_more, "{}", name);
+                prop_assert!(field.is_none_or(|field| field.as_str().eq_ignore_ascii_case(&name)));
+            }
+        }
+
+        #[test]
+        fn a_number_that_is_taken_is_within_its_range(whole: i64, number in prop::num::f64::ANY) {
+            for key in ["attempts", "redirects", "at-once", "request-mib", "answer-mib"] {
+                let _ = read(&format!("{key} = {whole}"));
+            }
+            let number = toml::Value::from(number);
+            if let Some(terms) = read(&format!("requests-per-second = {number}")) {
+                let rate = terms.rate.expect("it is set");
+                prop_assert!((SLOWEST_RATE..=f64::from(MOST_REQUESTS_PER_SECOND)).contains(&rate.per_second));
+            }
+            for key in ["queue-seconds", "timeout-seconds", "first-pause-seconds"] {
+                let terms = read(&format!("{key} = {number}")).unwrap_or_default();
+                for time in [terms.queue, terms.timeout, terms.first_pause].into_iter().flatten() {
+                    prop_assert!(time <= LONGEST_TOTAL);
+                }
+            }
+        }
+    }
+}

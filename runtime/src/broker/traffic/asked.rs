@@ -346,3 +346,51 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn numbers() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[0-9]{1,40}",
+            "[0-9]{0,20}\\.[0-9]{0,20}",
+            "[-+]?[0-9]{1,12}([eE][0-9]{1,4})?",
+            any::<f64>().prop_map(|number| number.to_string()),
+            any::<u64>().prop_map(|number| number.to_string()),
+            "[ -~]{0,20}",
+            "\"[ -~]{0,6}\";r=[0-9.]{0,20};t=[0-9.]{0,30}",
+            "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn whatever_a_server_asks_for_is_a_time_or_nothing(
+            fields in prop::collection::vec((0usize..9, numbers()), 0..4),
+            status in 100u16..600,
+            now: Duration,
+        ) {
+            let names = [
+                "retry-after", RATE_LIMIT, RATE_LIMIT_POLICY, PAIRS[0].0, PAIRS[0].1, PAIRS[1].0,
+                PAIRS[1].1, PAIRS[2].0, PAIRS[2].1,
+            ];
+            let mut headers = HeaderMap::new();
+            for (name, value) in &fields {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.append(HeaderName::from_static(names[*name]), value);
+                }
+            }
+            for now in [UNIX_EPOCH.checked_add(now), Some(UNIX_EPOCH)].into_iter().flatten() {
+                let asked = asked_pause(status, &headers, now);
+                prop_assert!(asked.is_none() || !headers.is_empty());
+                prop_assert!(spent_for(&headers, now).is_none_or(|time| !time.is_zero()));
+            }
+        }
+    }
+}

@@ -3,15 +3,21 @@
 //! Never with what the file holds there. The TOML library's own text shows the line, which may be a
 //! secret.
 
+/// The tables of the file.
+const TABLES: [&str; 7] =
+    ["accepted", "config", "credentials", "grant", "limits", "network", "secrets"];
+
 /// The text for an error.
 pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let number = 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
     let line = text.lines().nth(number - 1).unwrap_or_default().trim();
-    format!("line {number}: {}", what(error.message(), line))
+    let marked = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+    format!("line {number}: {}", what(error.message(), line, marked))
 }
 
-fn what(message: &str, line: &str) -> String {
+/// `marked` is the part of the text that the error is about.
+fn what(message: &str, line: &str, marked: &str) -> String {
     if let Some(header) = header_with_more(line) {
         return format!("{header} stands on a line of its own; write what follows it on the next");
     }
@@ -31,8 +37,11 @@ fn what(message: &str, line: &str) -> String {
         return format!("the key {rest} is missing");
     }
     if message.starts_with("duplicate key") {
-        let key = line.split(['=', ' ']).next().unwrap_or_default();
-        return format!("the key `{key}` is there twice");
+        // Not the beginning of the line: in a list that may be a value.
+        return match is_bare(marked) {
+            true => format!("the key `{marked}` is there twice"),
+            false => "a key is there twice".into(),
+        };
     }
     if let Some(kind) = message.strip_prefix("invalid type: ") {
         return wrong_kind(kind);
@@ -40,12 +49,21 @@ fn what(message: &str, line: &str) -> String {
     message.to_owned()
 }
 
-/// `[[grant]] origin = …`, as a refusal writes it to fit one line.
+/// Whether it can be a key without quotes.
+fn is_bare(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    !text.is_empty() && text.chars().all(fits)
+}
+
+/// `[[grant]] origin = …`, as a refusal writes it to fit one line. Only with a name that is known: what
+/// else looks like a header may be a part of a value.
 fn header_with_more(line: &str) -> Option<&str> {
     let end = if line.starts_with("[[") { line.find("]]")? + 2 } else { line.find(']')? + 1 };
-    let rest = line[end..].trim_start();
-    let more = line.starts_with('[') && !rest.is_empty() && !rest.starts_with('#');
-    more.then(|| &line[..end])
+    let (header, rest) = (&line[..end], line[end..].trim_start());
+    let name = header.trim_start_matches('[').split(['.', ']']).next().unwrap_or_default().trim();
+    let is_known = line.starts_with('[') && TABLES.contains(&name);
+    let more = is_known && !rest.is_empty() && !rest.starts_with('#');
+    more.then_some(header)
 }
 
 fn unknown_key(rest: &str) -> String {
@@ -127,7 +145,24 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::settings::file::File;
+
+    /// Found by fuzzing: both told the beginning of the line, which was a value.
+    #[test]
+    fn a_list_that_looks_like_a_header_or_a_key_is_not_told() {
+        for (value, told) in [
+            ("[\n[\"s3cret\"], x\n]", "line 3: "),
+            ("[\n\"s3cret\", { a = 1, a = 2 }\n]", "line 3: the key `a` is there twice"),
+            ("[\n\"s3cret\", { \"a b\" = 1, \"a b\" = 2 }\n]", "line 3: a key is there twice"),
+        ] {
+            let text = format!("[config]\nKEY = {value}\n");
+            let error = File::parse(&text, Path::new("x")).expect_err(&text).to_string();
+            assert!(error.contains(told) && !error.contains("s3cret"), "{error}");
+        }
+    }
 
     #[test]
     fn words_are_near_where_little_must_be_changed() {
