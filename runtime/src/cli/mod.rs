@@ -2,6 +2,8 @@
 
 mod args;
 mod call;
+mod confinement;
+mod doctor;
 mod inspect;
 mod keys;
 mod new;
@@ -43,11 +45,13 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Info);
+            confinement::of_run(&args, &environment)?;
             block_on(run::run(args, environment))?;
         }
         Command::Call(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Warn);
+            confinement::of_call(&args, &environment)?;
             block_on(call::call(args, environment))?;
         }
         Command::Inspect(args) => {
@@ -67,6 +71,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Keys(args) => keys::keys(&args)?,
         Command::New(args) => new(&args)?,
+        Command::Doctor(args) => return doctor::doctor(&args),
     }
     Ok(ExitCode::SUCCESS)
 }
