@@ -2,10 +2,11 @@
 //!
 //! The rooms: [`workspace`] speaks with the workspace, [`connector`] runs wasm, [`broker`] makes
 //! every request; they meet in [`dispatch`]. The [`vault`] keeps secrets from the second and gives
-//! them to the third. [`local`] is the embedded workspace.
+//! them to the third. [`local`] is the embedded workspace. [`confine`] is the wall around all of it.
 
 pub mod broker;
 mod cli;
+pub mod confine;
 pub mod connector;
 pub mod dispatch;
 pub mod envelope;

@@ -43,6 +43,7 @@ use self::supervisor::Supervisor;
 
 pub use self::broker::Shared;
 pub use self::embedded::Announce;
+pub use self::folder::settings_files;
 pub use self::settings::{ConnectorSettings, Fields, Origin};
 pub use self::supervisor::ReadFile;
 

@@ -39,6 +39,7 @@ pub(super) enum Command {
     Cache(Cache),
     Workspace(Workspace),
     New(New),
+    Doctor(Doctor),
     #[command(hide = true)]
     CompileWorker(CompileWorker),
 }
@@ -143,6 +144,10 @@ pub(super) struct Serve {
     /// How much to log [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
+    /// Let this process open any file and make any system call, as far as its user may. It gives that up
+    /// after its start, where the kernel can hold it to that; see `aloma-wasm doctor`
+    #[arg(long)]
+    pub no_confinement: bool,
     #[command(flatten)]
     pub end: End,
     #[command(flatten)]
@@ -369,6 +374,25 @@ pub(super) struct New {
     pub name: String,
 }
 
+/// Look at this machine and say what is amiss
+///
+/// Looked at are the confinement of the process (Landlock and seccomp, tried out), its folders, TLS, the
+/// WebAssembly engine, the keys and the limits of the process. Start it as the connectors are started:
+/// as the same user, with the same environment. Exit code 1 when there is something to mend.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aloma-wasm doctor
+  aloma-wasm doctor --json | jq '.[] | select(.standing == \"problem\")'")]
+pub(super) struct Doctor {
+    /// Read settings from this file instead of .env; the environment goes before it
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What a connector may do, and where that is written.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Rules {
@@ -413,6 +437,10 @@ pub(super) struct Connector {
     /// Read settings from this file instead of .env; the environment goes before it
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
+    /// Let this process open any file and make any system call, as far as its user may. It gives that up
+    /// after its start, where the kernel can hold it to that; see `aloma-wasm doctor`
+    #[arg(long)]
+    pub no_confinement: bool,
     /// How much to log [default: info, for `call` warn]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,

@@ -4,6 +4,8 @@ mod args;
 mod cache;
 mod call;
 mod compile_worker;
+mod confinement;
+mod doctor;
 mod inspect;
 mod keys;
 mod new;
@@ -46,16 +48,19 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Info);
+            confinement::of_run(&args, &environment)?;
             block_on(run::run(args, environment))?;
         }
         Command::Serve(args) => {
             let environment = Environment::read(args.env_file.as_deref())?;
             log_to_stderr(args.log_level, &environment, LogLevel::Info);
+            confinement::of_serve(&args, &environment)?;
             block_on(serve::serve(args, environment))?;
         }
         Command::Call(args) => {
             let environment = Environment::read(args.connector.env_file.as_deref())?;
             log_to_stderr(args.connector.log_level, &environment, LogLevel::Warn);
+            confinement::of_call(&args, &environment)?;
             block_on(call::call(args, environment))?;
         }
         Command::Inspect(args) => {
@@ -77,6 +82,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cache(args) => cache::cache(&args, &Environment::of_process())?,
         Command::CompileWorker(args) => return Ok(compile_worker::compile_worker(&args)),
         Command::New(args) => new(&args)?,
+        Command::Doctor(args) => return doctor::doctor(&args),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -30,7 +30,7 @@ pub(super) async fn serve(args: args::Serve, environment: Environment) -> anyhow
 }
 
 /// A file is all that is said of a connector: there are no flags for it, and nothing beside it counts.
-fn origin(file: &Path) -> Origin {
+pub(super) fn origin(file: &Path) -> Origin {
     let rules = args::Rules { no_settings: true, ..args::Rules::default() };
     Arc::new(args::Connector { rules, ..args::Connector::default() }).origin(file)
 }

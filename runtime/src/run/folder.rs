@@ -27,6 +27,11 @@ pub(super) struct Found {
     pub troubles: Vec<String>,
 }
 
+/// The settings files that a folder holds now, as far as it can be read.
+pub fn settings_files(folder: &Path) -> BTreeSet<PathBuf> {
+    Folders::new(vec![folder.to_owned()]).look(&BTreeSet::new()).files
+}
+
 impl Folders {
     pub fn new(folders: Vec<PathBuf>) -> Self {
         Self { folders, glanced: HashMap::new() }

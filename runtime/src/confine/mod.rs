@@ -1,0 +1,70 @@
+//! What the process gives up once its settings are read: files that are not its own (Landlock) and
+//! system calls that it never makes (seccomp).
+//!
+//! The wall around a guest is WebAssembly. This one stands behind it: whoever gets through the first
+//! finds a process that can open little and ask the kernel for little. It takes no privileges, cannot
+//! be undone, and holds for every thread and every child made afterwards. So it is put up by the
+//! only thread there is, before the async runtime and the engine make theirs.
+
+mod calls;
+mod landlock;
+mod needs;
+pub(crate) mod probe;
+mod seccomp;
+mod system;
+
+pub use self::needs::Needs;
+
+/// What is in force after [`confine`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Landlock: which files can be opened.
+    pub files: Wall,
+    /// Seccomp: which system calls can be made.
+    pub calls: Wall,
+}
+
+/// One of the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wall {
+    /// It stands.
+    Stands(String),
+    /// It could not be put up, because of this.
+    Missing(String),
+}
+
+/// Confines this process for good. Where the kernel lacks a part the rest is done all the same.
+///
+/// To be called once, while there is one thread: before Linux 7.0 Landlock holds for the calling
+/// thread and for those that it makes. Folders in `needs` that are not there yet are made.
+pub fn confine(needs: &Needs) -> Report {
+    needs.make();
+    // Landlock first: its own calls are none that connectors need, so the list does not have them.
+    let files = landlock::restrict(needs);
+    Report { files, calls: seccomp::restrict() }
+}
+
+impl Report {
+    /// Both parts with their names.
+    pub fn walls(&self) -> [(&'static str, &Wall); 2] {
+        [("Landlock", &self.files), ("seccomp", &self.calls)]
+    }
+
+    /// One line for the log, and one for what is missing.
+    pub fn tell(&self) {
+        let shown = |(name, wall): (&str, &Wall)| match wall {
+            Wall::Stands(how) => Some(format!("{name} ({how})")),
+            Wall::Missing(_) => None,
+        };
+        let standing: Vec<_> = self.walls().into_iter().filter_map(shown).collect();
+        if !standing.is_empty() {
+            let standing = standing.join(" and ");
+            tracing::info!("this process confined itself with {standing}");
+        }
+        for (name, wall) in self.walls() {
+            if let Wall::Missing(why) = wall {
+                tracing::info!("this process is not confined by {name}: {why}");
+            }
+        }
+    }
+}
