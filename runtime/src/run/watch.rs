@@ -174,7 +174,7 @@ mod tests {
         write(&file, "1");
         let lookout = Lookout::default();
         let watch = lookout.watch(vec![file.clone(), folder.path().join("missing")]);
-        let mut look = || {
+        let look = || {
             lookout.look();
             is_told(&watch)
         };
