@@ -1,7 +1,11 @@
 //! What each command still needs once its settings are read, and nothing more.
 
+use std::path::{Path, PathBuf};
+
 use crate::confine::{Needs, confine};
 use crate::run::{ConnectorSettings, local_data};
+use crate::settings::choice::Choice;
+use crate::settings::file::Source;
 use crate::settings::{self, Environment, Platform};
 
 use super::args;
@@ -24,6 +28,16 @@ pub(super) fn of_call(args: &args::Call, environment: &Environment) -> anyhow::R
     with_connectors(own(environment), &args.connector, std::slice::from_ref(&args.file))
 }
 
+/// Confines the process before `inspect`, which is how one looks at what nobody knows yet.
+pub(super) fn of_inspect(args: &args::Inspect, environment: &Environment) -> anyhow::Result<()> {
+    let choices = args.rules.choose(std::slice::from_ref(&args.file))?;
+    let files = choices.into_iter().flat_map(|Choice { component, file }| {
+        [Some(component), file.map(|file| file.path)].into_iter().flatten()
+    });
+    apply(&files.fold(own(environment), Needs::read_file), args.no_confinement);
+    Ok(())
+}
+
 /// The folders that this program keeps for its user.
 pub(super) fn own(environment: &Environment) -> Needs {
     let needs = Needs::new(environment.get("HOME").map(Into::into));
@@ -31,33 +45,33 @@ pub(super) fn own(environment: &Environment) -> Needs {
     folders.into_iter().flatten().fold(needs, Needs::keep_folder)
 }
 
-fn with_connectors(
-    needs: Needs,
-    args: &args::Connector,
-    files: &[std::path::PathBuf],
-) -> anyhow::Result<()> {
-    if args.no_confinement {
+fn with_connectors(needs: Needs, args: &args::Connector, files: &[PathBuf]) -> anyhow::Result<()> {
+    let connectors = args.settings(files)?;
+    let needs = args.record.iter().fold(needs, Needs::write_file);
+    apply(&connectors.iter().fold(needs, of_connector), args.no_confinement);
+    Ok(())
+}
+
+fn apply(needs: &Needs, left_out: bool) {
+    if left_out {
         tracing::warn!(
             "this process keeps all rights of its user, also those that it never uses: \
              --no-confinement"
         );
-        return Ok(());
+    } else {
+        confine(needs).tell();
     }
-    let connectors = args.settings(files)?;
-    let needs = args.record.iter().fold(needs, Needs::write_file);
-    confine(&connectors.iter().fold(needs, of_connector)).tell();
-    Ok(())
 }
 
 /// The files of a connector. All of them are read again when a new version takes over.
 pub(super) fn of_connector(needs: Needs, settings: &ConnectorSettings) -> Needs {
     let mut needs = needs.read_file(&settings.component);
-    let folder = settings.file.as_deref().and_then(std::path::Path::parent).unwrap_or("".as_ref());
+    let folder = settings.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     if let Some(file) = &settings.file {
         needs = needs.read_file(file);
     }
     for source in settings.fields.sources.values() {
-        if let settings::file::Source::File(file) = source {
+        if let Source::File(file) = source {
             needs = needs.read_file(file);
         }
     }
