@@ -165,7 +165,7 @@ mod properties {
                 credential: Some("api".into()),
                 ..Request::default()
             };
-            let request = Parsed::new(request, None).expect("a request");
+            let request = Parsed::new(request, None, &std::sync::Arc::default()).expect("a request");
             let mut headers = HeaderMap::new();
             headers.insert(LOCATION, HeaderValue::try_from(location).expect("a value"));
             let Ok(Next::Go(next)) = next(&request, status, &headers, &Vault::default()) else {

@@ -135,7 +135,8 @@ mod properties {
             for text in [value.to_string(), serde_json::to_string_pretty(&value).expect("JSON")] {
                 prop_assert_eq!(depth(&text), deep(&value), "{}", text);
                 let passed = sound(text.clone(), &Limits::default());
-                prop_assert_eq!(passed.expect("sound JSON").get(), text);
+                let passed = passed.expect("sound JSON");
+                prop_assert_eq!(passed.get(), text);
             }
         }
 

@@ -146,17 +146,11 @@ impl Connector {
     /// when it is well.
     pub async fn problems(&self) -> Vec<String> {
         let configuration = self.configuration();
-        let (fields, mut problems) = (configuration.to_json(), configuration.problems());
-        for job in [Job::HealthCheck, Job::ConfigCheck { fields: &fields }] {
-            let outcome = self.pool.perform_aside(job, &Context::default()).await;
-            let Err(error) = outcome else { continue };
-            problems.push(error.to_string());
-            // Where there is no instance, the next job would only say the same again.
-            if !matches!(error, CallError::Failure(_)) {
-                break;
-            }
-        }
-        problems
+        let fields = configuration.to_json();
+        let jobs = [Job::HealthCheck, Job::ConfigCheck { fields: &fields }];
+        let found = self.pool.check(&jobs).await;
+        let found = found.iter().map(ToString::to_string);
+        configuration.problems().into_iter().chain(found).collect()
     }
 
     /// The same as [`Self::shut_down`] for a connector of which another version goes on: its instances

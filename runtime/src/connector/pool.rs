@@ -98,13 +98,30 @@ impl Pool {
         self.perform_by(late, job, context).await
     }
 
-    /// Does a job beside the calls, however many there are: a busy connector is not an ill one.
-    pub(super) async fn perform_aside(
-        &self,
-        job: Job<'_>,
-        context: &Context,
-    ) -> Result<String, CallError> {
-        self.perform_by(Instant::now() + self.limits.time(Limit::QueueTime), job, context).await
+    /// Does jobs beside the calls, however many there are: a busy connector is not an ill one. Gives
+    /// what went wrong; after a fault that is not the connector's own word there would only be more.
+    ///
+    /// An idle instance that serves for this is as old afterwards as before, and one that is made for
+    /// it goes with it: a connector that is only looked after holds no memory.
+    pub(super) async fn check(&self, jobs: &[Job<'_>]) -> Vec<CallError> {
+        let idle = self.inner.lock().idle.pop();
+        let late = Instant::now() + self.limits.time(Limit::QueueTime);
+        let (mut instance, since) = match idle {
+            Some(Idle { instance, since }) => (instance, Some(since)),
+            None => match self.make(late).await {
+                Ok(instance) => (instance, None),
+                Err(error) => return vec![error],
+            },
+        };
+        let mut errors = Vec::new();
+        for job in jobs {
+            errors.extend(instance.perform(*job, &Context::default()).await.err());
+            if instance.is_broken() {
+                break;
+            }
+        }
+        self.put_back(instance, since);
+        errors
     }
 
     async fn perform_by(
@@ -113,19 +130,20 @@ impl Pool {
         job: Job<'_>,
         context: &Context,
     ) -> Result<String, CallError> {
-        let mut instance = self.instance(late).await?;
+        let idle = self.inner.lock().idle.pop();
+        let mut instance = match idle {
+            Some(idle) => idle.instance,
+            None => self.make(late).await?,
+        };
         let outcome = instance.perform(job, context).await;
-        self.put_back(instance);
+        self.put_back(instance, Some(Instant::now()));
         outcome
     }
 
-    /// An idle instance of the configuration in force, or a new one that has started.
-    async fn instance(&self, late: Instant) -> Result<Instance, CallError> {
+    /// A new instance of the configuration in force, which has started.
+    async fn make(&self, late: Instant) -> Result<Instance, CallError> {
         let (configuration, generation) = {
-            let mut inner = self.inner.lock();
-            if let Some(idle) = inner.idle.pop() {
-                return Ok(idle.instance);
-            }
+            let inner = self.inner.lock();
             (inner.configuration.clone(), inner.generation)
         };
         let vault = configuration.vault().clone();
@@ -145,16 +163,17 @@ impl Pool {
         Ok(instance)
     }
 
-    /// Keeps an instance for the next call, or retires it when it has had its day.
-    fn put_back(&self, instance: Instance) {
+    /// Keeps an instance that is idle since then for the next call, or retires it when it has had its
+    /// day.
+    fn put_back(&self, instance: Instance, since: Option<Instant>) {
         if instance.is_broken() || self.isolation == Isolation::Call {
             return;
         }
         let mut inner = self.inner.lock();
-        if instance.generation == inner.generation && instance.is_fit() {
-            inner.idle.push(Idle { instance, since: Instant::now() });
-        } else {
-            self.retire(&mut inner, instance);
+        let is_current = instance.generation == inner.generation && instance.is_fit();
+        match since.filter(|_| is_current) {
+            Some(since) => inner.idle.push(Idle { instance, since }),
+            None => self.retire(&mut inner, instance),
         }
     }
 

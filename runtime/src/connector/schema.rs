@@ -10,7 +10,10 @@ use super::limits;
 const FAULTS: usize = 5;
 
 /// The schema of one action's arguments, ready to use.
-pub(super) struct Arguments(Validator);
+pub(super) struct Arguments {
+    /// None where every object fits.
+    validator: Option<Validator>,
+}
 
 impl Arguments {
     /// Prepares a schema that a guest wrote. What would cost too much to check is not checked (see
@@ -20,13 +23,16 @@ impl Arguments {
     /// # Errors
     /// When it is no JSON Schema.
     pub(super) fn new(schema: &Value) -> Result<Self, String> {
+        if takes_any_object(schema) {
+            return Ok(Self { validator: None });
+        }
         let patterns = PatternOptions::regex()
             .size_limit(limits::PATTERN_BYTES)
             .dfa_size_limit(limits::PATTERN_BYTES);
         jsonschema::options()
             .with_pattern_options(patterns)
             .build(&expanded(schema))
-            .map(Self)
+            .map(|validator| Self { validator: Some(validator) })
             .map_err(|error| error.to_string())
     }
 
@@ -35,14 +41,32 @@ impl Arguments {
     /// # Errors
     /// A sentence for the caller that names each field at fault.
     pub(super) fn check(&self, action: &str, arguments: &RawValue) -> Result<(), String> {
+        let Some(validator) = &self.validator else {
+            let is_object = arguments.get().trim_ascii_start().starts_with('{');
+            let fault = || format!("arguments of `{action}` do not fit: they are no object");
+            return is_object.then_some(()).ok_or_else(fault);
+        };
         let value: Value = serde_json::from_str(arguments.get())
             .map_err(|error| format!("arguments of `{action}` are no JSON: {error}"))?;
-        if self.0.is_valid(&value) {
+        if validator.is_valid(&value) {
             return Ok(());
         }
-        let faults: Vec<_> = self.0.iter_errors(&value).take(FAULTS).map(|e| fault(&e)).collect();
+        let faults: Vec<_> =
+            validator.iter_errors(&value).take(FAULTS).map(|e| fault(&e)).collect();
         Err(format!("arguments of `{action}` do not fit: {}", faults.join("; ")))
     }
+}
+
+/// Whether a schema says no more than that there is an object, as those of actions without arguments.
+/// Arguments always are one.
+fn takes_any_object(schema: &Value) -> bool {
+    let says_nothing = |(key, value): (&String, &Value)| match key.as_str() {
+        "type" => value == "object",
+        "properties" => value.as_object().is_some_and(Map::is_empty),
+        "additionalProperties" => *value == json!(true),
+        key => ["$schema", "title", "description"].contains(&key),
+    };
+    schema.as_object().is_some_and(|schema| schema.iter().all(says_nothing))
 }
 
 fn fault(error: &ValidationError<'_>) -> String {
@@ -134,6 +158,24 @@ impl<'a> Expansion<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_every_object_fits_nothing_is_parsed_and_nothing_else_fits() {
+        for (schema, any) in [
+            (json!({"type": "object"}), true),
+            (json!({"type": "object", "title": "None", "properties": {}}), true),
+            (json!({"type": "object", "additionalProperties": false}), false),
+            (json!({"type": "object", "properties": {"a": {}}}), false),
+            (json!({"type": "array"}), false),
+            (json!(true), false),
+        ] {
+            let arguments = Arguments::new(&schema).expect("a schema");
+            assert_eq!(arguments.validator.is_none(), any, "{schema}");
+        }
+        let arguments = Arguments::new(&json!({"type": "object"})).expect("a schema");
+        assert_eq!(arguments.check("a", &raw(&json!({"b": 1}))), Ok(()));
+        assert!(arguments.check("a", &raw(&json!([]))).is_err());
+    }
 
     #[test]
     fn the_field_at_fault_is_named() {

@@ -145,6 +145,11 @@ fn read<T: DeserializeOwned>(arguments: Option<&RawValue>, must: &str) -> Result
 }
 
 fn read_path(query: &RawValue) -> Result<Vec<String>, String> {
+    let is_name = |name: &String| !name.is_empty() && !NOT_NAMES.contains(&name.as_str());
+    // What nearly all have.
+    if let Ok(names) = serde_json::from_str::<Vec<String>>(query.get()) {
+        return Ok(names.into_iter().filter(is_name).take(QUERY_ELEMENTS).collect());
+    }
     let elements = match serde_json::from_str(query.get()) {
         Ok(Value::String(one)) => vec![Value::String(one)],
         Ok(Value::Array(elements)) => elements,
@@ -152,7 +157,6 @@ fn read_path(query: &RawValue) -> Result<Vec<String>, String> {
             return Err("malformed arguments: `query` must be a string or a list of strings".into());
         }
     };
-    let is_name = |name: &String| !name.is_empty() && !NOT_NAMES.contains(&name.as_str());
     let names = elements.into_iter().filter(|element| !element.is_null()).map(text);
     Ok(names.filter(is_name).take(QUERY_ELEMENTS).collect())
 }

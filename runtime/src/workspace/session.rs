@@ -237,8 +237,12 @@ impl<'a> Writer<'a> {
     async fn write(&mut self, batch: Batch) -> Result<(), Ended> {
         // Before the first byte goes out: from here on nobody can say whether it arrived.
         self.shared.pending.mark_written(&batch.requests);
-        self.send(Message::text(batch.text)).await?;
-        if self.unanswered_since.is_none() { self.ping().await } else { Ok(()) }
+        if self.unanswered_since.is_some() {
+            return self.send([Message::text(batch.text)]).await;
+        }
+        // Both in one write.
+        let ping = self.next_ping();
+        self.send([Message::text(batch.text), ping]).await
     }
 
     /// One ping is under way at most, so a batch that was written in the meantime needs one of its
@@ -249,16 +253,28 @@ impl<'a> Writer<'a> {
     }
 
     async fn ping(&mut self) -> Result<(), Ended> {
-        let mark = self.shared.outbox.last_batch().to_be_bytes();
-        self.send(Message::Ping(Bytes::copy_from_slice(&mark))).await?;
-        self.unanswered_since.get_or_insert_with(Instant::now);
-        Ok(())
+        let ping = self.next_ping();
+        self.send([ping]).await
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Ended> {
+    /// A ping that asks whether everything up to now has arrived. From here on a pong is waited for.
+    fn next_ping(&mut self) -> Message {
+        let mark = self.shared.outbox.last_batch().to_be_bytes();
+        self.unanswered_since.get_or_insert_with(Instant::now);
+        Message::Ping(Bytes::copy_from_slice(&mark))
+    }
+
+    async fn send<const N: usize>(&mut self, messages: [Message; N]) -> Result<(), Ended> {
         let timing = &self.shared.timing;
-        let moving = Duration::from_secs((message.len() / timing.slowest_link.max(1)) as u64);
-        match timeout(timing.write_patience + moving, self.sink.send(message)).await {
+        let bytes: usize = messages.iter().map(Message::len).sum();
+        let moving = Duration::from_secs((bytes / timing.slowest_link.max(1)) as u64);
+        let send = async {
+            for message in messages {
+                self.sink.feed(message).await?;
+            }
+            self.sink.flush().await
+        };
+        match timeout(timing.write_patience + moving, send).await {
             Ok(sent) => sent.map_err(broken),
             Err(_) => Err(Ended::WriteBlocked),
         }
