@@ -4,8 +4,8 @@
 //! secret.
 
 /// The tables of the file.
-const TABLES: [&str; 7] =
-    ["accepted", "config", "credentials", "grant", "limits", "network", "secrets"];
+const TABLES: [&str; 8] =
+    ["accepted", "config", "credentials", "grant", "limits", "network", "secrets", "workspace"];
 
 /// The text for an error.
 pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
