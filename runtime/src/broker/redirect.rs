@@ -129,6 +129,8 @@ fn drop_secrets(request: &mut Parsed, vault: &Vault) -> Result<(), Error> {
 
 #[cfg(test)]
 mod properties {
+    use std::sync::Arc;
+
     use http::HeaderValue;
     use proptest::prelude::*;
 
@@ -165,7 +167,7 @@ mod properties {
                 credential: Some("api".into()),
                 ..Request::default()
             };
-            let request = Parsed::new(request, None, &std::sync::Arc::default()).expect("a request");
+            let request = Parsed::new(request, None, &Arc::default()).expect("a request");
             let mut headers = HeaderMap::new();
             headers.insert(LOCATION, HeaderValue::try_from(location).expect("a value"));
             let Ok(Next::Go(next)) = next(&request, status, &headers, &Vault::default()) else {

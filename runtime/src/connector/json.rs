@@ -134,8 +134,7 @@ mod properties {
         fn json_passes_to_the_letter_and_its_depth_is_seen(value in json()) {
             for text in [value.to_string(), serde_json::to_string_pretty(&value).expect("JSON")] {
                 prop_assert_eq!(depth(&text), deep(&value), "{}", text);
-                let passed = sound(text.clone(), &Limits::default());
-                let passed = passed.expect("sound JSON");
+                let passed = sound(text.clone(), &Limits::default()).expect("sound JSON");
                 prop_assert_eq!(passed.get(), text);
             }
         }

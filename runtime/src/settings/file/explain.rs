@@ -4,8 +4,8 @@
 //! secret.
 
 /// The tables of the file.
-const TABLES: [&str; 7] =
-    ["accepted", "config", "credentials", "grant", "limits", "network", "secrets"];
+const TABLES: [&str; 8] =
+    ["accepted", "config", "credentials", "grant", "limits", "network", "secrets", "workspace"];
 
 /// The text for an error.
 pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::settings::file::File;
 
-    /// Found by fuzzing: both told the beginning of the line, which was a value.
+    /// Both once told the beginning of the line, which was a value.
     #[test]
     fn a_list_that_looks_like_a_header_or_a_key_is_not_told() {
         for (value, told) in [
