@@ -43,7 +43,9 @@ impl Needs {
     pub fn read_file(mut self, file: impl AsRef<Path>) -> Self {
         let file = file.as_ref();
         let real = file.canonicalize().ok();
-        for path in [Some(file), real.as_deref()].into_iter().flatten() {
+        let is_elsewhere = |real: &&Path| real.parent() != named_in(file).as_deref();
+        let real = real.as_deref().filter(is_elsewhere);
+        for path in [Some(file), real].into_iter().flatten() {
             match folder_of(path) {
                 Some(folder) if !self.is_broad(&folder) => self.read.push(folder),
                 _ => self.alone.push(path.to_owned()),
@@ -96,6 +98,11 @@ impl Needs {
     }
 }
 
+/// The folder in which a name stands, under its own real name.
+fn named_in(path: &Path) -> Option<PathBuf> {
+    folder_of(path)?.canonicalize().ok()
+}
+
 /// The folder in which a path lies.
 fn folder_of(path: &Path) -> Option<PathBuf> {
     let folder = path.parent()?;
@@ -128,7 +135,8 @@ mod tests {
             let all = [needs.read, needs.alone].concat();
             assert_eq!(all, [granted], "{}", file.display());
         }
-        assert_eq!(Needs::default().read_file("none.toml").read, [PathBuf::from(".")]);
+        let here = Needs::default().read_file("Cargo.toml");
+        assert_eq!(here.read, [PathBuf::from(".")], "a file that is no link is granted once");
     }
 
     #[test]

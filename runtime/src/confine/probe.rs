@@ -16,16 +16,19 @@ pub(crate) struct Probe {
     pub refused: Option<bool>,
 }
 
+/// What is tried, and how.
+type Attempt = (&'static str, fn() -> io::Result<()>);
+
 /// Tries to get at files, to write where anybody may, and to start a shell. What fails without a wall
 /// as well tells nothing; compare with what was found `before`.
 pub(crate) fn files(before: &[Probe]) -> Vec<Probe> {
-    let tried: [(&str, fn() -> io::Result<()>); 3] = [
+    let tried: [Attempt; 3] = [
         // Everybody may list it.
         ("listing /", || fs::read_dir("/").map(drop)),
         ("writing to the temporary folder", || write(&std::env::temp_dir())),
         ("starting /bin/sh", start),
     ];
-    let probe = |(at, (what, try_it)): (usize, (&'static str, fn() -> io::Result<()>))| {
+    let probe = |(at, (what, try_it)): (usize, Attempt)| {
         let could = before.get(at).is_none_or(|before| before.refused == Some(false));
         let refused = match try_it() {
             Ok(()) => Some(false),

@@ -20,14 +20,7 @@ const TURNS: u64 = 2;
 pub(super) fn engine() -> Finding {
     const WHAT: &str = "engine";
     match run() {
-        Ok(reserved) => Finding::ok(
-            WHAT,
-            format!(
-                "compiles and runs guests while confined, and stops those that spin; with {} GiB of \
-                 addresses for them, which are no memory",
-                reserved >> 30
-            ),
-        ),
+        Ok(reserved) => Finding::ok(WHAT, works(reserved)),
         Err(error) => Finding::problem(
             WHAT,
             format!("{error:#}"),
@@ -35,6 +28,14 @@ pub(super) fn engine() -> Finding {
              executable (SELinux, MemoryDenyWriteExecute= in a systemd unit)",
         ),
     }
+}
+
+fn works(reserved: u64) -> String {
+    let addresses = match reserved >> 30 {
+        0 => String::new(),
+        many => format!("; it has {many} GiB of addresses for them, which are no memory"),
+    };
+    format!("compiles and runs guests while confined, and stops those that spin{addresses}")
 }
 
 /// Gives the bytes of addresses that it took.
@@ -67,8 +68,13 @@ fn addresses() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_guest_runs_and_is_stopped() {
-        super::run().expect("it works on this machine");
+        run().expect("it works on this machine");
+        assert!(
+            works(7 << 30).ends_with("; it has 7 GiB of addresses for them, which are no memory")
+        );
     }
 }
