@@ -92,22 +92,30 @@ impl Process {
     /// The memory that it has, in bytes.
     #[cfg(target_os = "linux")]
     pub fn memory(&self) -> u64 {
-        self.status_of("VmRSS:")
+        self.status_of("VmRSS")
     }
 
     /// The most memory that it ever had, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
-        self.status_of("VmHWM:")
+        self.status_of("VmHWM")
     }
 
     #[cfg(target_os = "linux")]
     fn status_of(&self, key: &str) -> u64 {
+        let kibibytes = self.status(key);
+        let kibibytes = kibibytes.strip_suffix(" kB").and_then(|text| text.parse::<u64>().ok());
+        1024 * kibibytes.expect("a number of kB")
+    }
+
+    /// What the system says of it, by the name of the line.
+    #[cfg(target_os = "linux")]
+    pub fn status(&self, name: &str) -> String {
         let id = self.child.id().expect("the process still runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it still runs");
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        let kibibytes = line.and_then(|text| text.trim().strip_suffix(" kB"));
-        1024 * kibibytes.and_then(|text| text.parse::<u64>().ok()).expect("a number of kB")
+        let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+        let line = lines.find(|(other, _)| *other == name);
+        line.unwrap_or_else(|| panic!("there is no {name}")).1.trim().to_owned()
     }
 
     /// Waits until it ends by itself and has printed everything.

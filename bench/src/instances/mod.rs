@@ -170,7 +170,6 @@ fn services() -> anyhow::Result<Services> {
         component: "bench".into(),
         limits: Arc::default(),
         policy: Policy::parse(&[], &[])?,
-        limits: Arc::default(),
         credentials: BTreeMap::new(),
         store: Arc::new(MemoryStore::default()),
         traffic: Traffic::default(),

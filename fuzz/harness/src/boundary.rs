@@ -3,18 +3,17 @@
 
 use std::cell::LazyCell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aloma_wasm::broker::{Broker, MemoryStore, Network, Policy, Setup, Traffic};
 use aloma_wasm::connector::{
-    CallError, Configuration, Connector, Context, Limits, Services, Settings, Target, Values,
+    CallError, Configuration, Connector, Context, Isolation, Services, Settings, Target, Values,
 };
 use aloma_wasm::events::{Component, Events};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::component::Loader;
+use crate::component::Loading;
 use crate::fake_workspace::FakeWorkspace;
 use crate::given::Given;
 use crate::guest::{IMAGE, IMAGE_BYTES, RESULT, Step, arguments, contract, manifest};
@@ -26,8 +25,6 @@ use crate::watch::no_panics;
 const STEPS: usize = 12;
 /// Bytes of the steps, before the values that they name: a step has at most 17 parameters.
 const STEPS_BYTES: usize = STEPS * 8 * 18;
-/// Time of a call. It passes at once, because the clock stands still while anybody works.
-const CALL_TIME: Duration = Duration::from_secs(60);
 
 /// A connector whose guest does what it is told.
 struct Scene {
@@ -174,8 +171,8 @@ fn raw(text: String) -> Box<RawValue> {
 
 impl Scene {
     fn new() -> Self {
-        let loader = Loader::new();
-        let loaded = loader.load(&contract().component(&manifest())).expect("the guest loads");
+        let loading = Loading::new();
+        let loaded = loading.load(&contract().component(&manifest())).expect("the guest loads");
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
         let (runtime, workspace) = (runtime.expect("a runtime"), Arc::<FakeWorkspace>::default());
         let events = Events::default();
@@ -188,7 +185,8 @@ impl Scene {
                 broker: Arc::new(broker(events.clone())),
                 workspace: workspace.clone(),
             },
-            limits: Limits { call_time: CALL_TIME, ..Limits::default() },
+            limits: Arc::default(),
+            isolation: Isolation::Reuse,
             events,
         };
         Self { runtime, connector: Connector::new(loaded, settings), workspace }
@@ -240,8 +238,9 @@ fn echo() -> Vec<u8> {
 /// Every part of a failure is told, and a result is told to the letter where it is JSON.
 fn is_understood(answer: &Value, outcome: &Result<Box<RawValue>, CallError>) {
     let payload = &answer[1];
-    // It may have waited for what never comes.
-    if matches!(outcome, Err(CallError::TimedOut(_))) {
+    // It may have waited for what never comes: the clock stands still while anybody works, and else
+    // the time of a call is over at once.
+    if matches!(outcome, Err(CallError::Limit(_))) {
         return;
     }
     match (answer[0].as_u64(), outcome) {
@@ -272,6 +271,7 @@ fn broker(events: Events) -> Broker {
     Broker::new(Setup {
         component: Component { connector: "fuzzed".into(), digest: "".into() },
         policy: Policy::default(),
+        limits: Arc::default(),
         credentials: Default::default(),
         store: Arc::new(MemoryStore::default()),
         network: Network::default(),

@@ -3,7 +3,8 @@
 use std::cell::LazyCell;
 use std::io::Write as _;
 
-use aloma_wasm::connector::{Engine, Loaded, limits};
+use aloma_wasm::connector::{Compiler, Engine, Loaded, Loader};
+use aloma_wasm::envelope::Limits;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::runtime::{Builder, Runtime};
@@ -17,14 +18,14 @@ use crate::watch::no_panics;
 /// Bytes of a component that one case changes.
 const EDITS: usize = 16;
 
-/// Loads components in a process.
-pub(crate) struct Loader {
-    pub engine: Engine,
+/// Loads components in this process, where a crash of the compiler is seen.
+pub(crate) struct Loading {
+    loader: Loader,
     runtime: Runtime,
 }
 
 thread_local! {
-    static LOADER: LazyCell<Loader> = LazyCell::new(Loader::new);
+    static LOADING: LazyCell<Loading> = LazyCell::new(Loading::new);
 }
 
 /// The first byte says what the others are.
@@ -39,7 +40,7 @@ pub fn component(data: &[u8]) {
         },
         _ => data.to_vec(),
     };
-    let loaded = no_panics(|| LOADER.with(|loader| loader.load(&component)));
+    let loaded = no_panics(|| LOADING.with(|loading| loading.load(&component)));
     if let Ok(loaded) = loaded {
         is_sound(&loaded.manifest);
     }
@@ -82,17 +83,19 @@ fn edited(given: &mut Given<'_>) -> Vec<u8> {
     component
 }
 
-impl Loader {
+impl Loading {
     pub fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { engine: Engine::new().expect("an engine"), runtime }
+        let engine = Engine::new().expect("an engine");
+        Self { loader: Loader::new(engine, None, Compiler::in_process()), runtime }
     }
 
     /// Loads what a file would hold.
     pub fn load(&self, component: &[u8]) -> Result<Loaded, String> {
         let mut file = NamedTempFile::new().expect("a file");
         file.write_all(component).expect("room for a small file");
-        let load = Loaded::from_file(file.path(), &self.engine, None, limits::MEMORY);
+        let limits = Limits::default();
+        let load = self.loader.load(file.path(), &limits);
         self.runtime.block_on(load).map_err(|error| format!("{error:#}"))
     }
 }

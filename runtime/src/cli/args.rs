@@ -199,6 +199,10 @@ pub(super) struct Inspect {
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+    /// Let this process open any file and make any system call, as far as its user may. It gives that up
+    /// after its start, where the kernel can hold it to that; see `aloma-wasm doctor`
+    #[arg(long)]
+    pub no_confinement: bool,
     #[command(flatten)]
     pub rules: Rules,
 }

@@ -7,6 +7,7 @@ use super::args;
 use super::serve;
 use crate::confine::{Needs, confine};
 use crate::run::{ConnectorSettings, local_data, settings_files};
+use crate::settings::choice::Choice;
 use crate::settings::{self, Environment};
 
 /// Confines the process before `run`.
@@ -53,6 +54,19 @@ pub(super) fn of_call(args: &args::Call, environment: &Environment) -> anyhow::R
     let connectors = args.connector.settings(std::slice::from_ref(&args.file))?;
     let needs = recording(own(environment), args.connector.record.as_deref());
     confine(&connectors.iter().fold(needs, of_connector)).tell();
+    Ok(())
+}
+
+/// Confines the process before `inspect`, which is how one looks at what nobody knows yet.
+pub(super) fn of_inspect(args: &args::Inspect, environment: &Environment) -> anyhow::Result<()> {
+    if args.no_confinement {
+        return stay_free();
+    }
+    let choices = args.rules.choose(std::slice::from_ref(&args.file))?;
+    let files = choices.into_iter().flat_map(|Choice { component, file }| {
+        [Some(component), file.map(|file| file.path)].into_iter().flatten()
+    });
+    confine(&files.fold(own(environment), Needs::read_file)).tell();
     Ok(())
 }
 

@@ -66,6 +66,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => {
             let environment = Environment::of_process();
             log_to_stderr(None, &environment, LogLevel::Warn);
+            confinement::of_inspect(&args, &environment)?;
             block_on(inspect::inspect(args, environment))?;
         }
         Command::Policy(command) => {

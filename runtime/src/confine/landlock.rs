@@ -50,6 +50,7 @@ fn try_restrict(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     allow(&mut rules, &system::executable(), EXECUTE);
     allow(&mut rules, &[PathBuf::from(system::NOWHERE)], WRITE);
     allow(&mut rules, &needs.read, READ);
+    allow(&mut rules, &needs.alone, READ);
     allow(&mut rules, &needs.keep, KEEP);
     allow(&mut rules, &needs.write, WRITE);
     for port in &needs.ports {

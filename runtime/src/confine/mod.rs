@@ -41,7 +41,21 @@ pub fn confine(needs: &Needs) -> Report {
     needs.make();
     // Landlock first: its own calls are none that connectors need, so the list does not have them.
     let files = landlock::restrict(needs);
+    if matches!(files, Wall::Stands(_)) {
+        tell_alone(needs);
+    }
     Report { files, calls: seccomp::restrict() }
+}
+
+/// An operator who puts a new file there should not have to guess.
+fn tell_alone(needs: &Needs) {
+    for file in &needs.alone {
+        tracing::info!(
+            "{} can be read and its folder cannot, because that holds far more: a file that takes its \
+             place is seen after a restart; to have it seen at once, give it a folder of its own",
+            file.display()
+        );
+    }
 }
 
 impl Report {
@@ -68,3 +82,6 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

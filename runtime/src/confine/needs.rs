@@ -15,6 +15,8 @@ pub struct Needs {
     pub(super) keep: Vec<PathBuf>,
     pub(super) write: Vec<PathBuf>,
     pub(super) ports: Vec<u16>,
+    /// Files to read that are granted without their folder.
+    pub(super) alone: Vec<PathBuf>,
     home: Option<PathBuf>,
 }
 
@@ -44,7 +46,7 @@ impl Needs {
         for path in [Some(file), real.as_deref()].into_iter().flatten() {
             match folder_of(path) {
                 Some(folder) if !self.is_broad(&folder) => self.read.push(folder),
-                _ => self.read.push(path.to_owned()),
+                _ => self.alone.push(path.to_owned()),
             }
         }
         self
@@ -123,7 +125,8 @@ mod tests {
             ("/run/secrets/key".into(), "/run/secrets".into()),
         ] {
             let needs = Needs::new(Some(home.clone())).read_file(&file);
-            assert_eq!(needs.read, [granted], "{}", file.display());
+            let all = [needs.read, needs.alone].concat();
+            assert_eq!(all, [granted], "{}", file.display());
         }
         assert_eq!(Needs::default().read_file("none.toml").read, [PathBuf::from(".")]);
     }

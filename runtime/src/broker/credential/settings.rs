@@ -178,31 +178,6 @@ impl CredentialSettings {
         Ok(Prepared { kind, origins, declared: None })
     }
 
-    /// The files that it names. Their paths are relative to the folder of the settings.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
-        self.sources().into_iter().flatten().filter_map(Source::file)
-    }
-
-    fn sources(&self) -> [Option<&Source>; 3] {
-        match self {
-            Self::Bearer { token: one, .. }
-            | Self::Header { value: one, .. }
-            | Self::Query { value: one, .. }
-            | Self::JwtBearer { key: one, .. } => [Some(one), None, None],
-            Self::Basic { username, password, .. } => [Some(username), Some(password), None],
-            Self::ClientCredentials { client_id, client_secret, .. } => {
-                [Some(client_id), Some(client_secret), None]
-            }
-            Self::RefreshToken { client_id, client_secret, refresh_token, .. } => {
-                [Some(client_id), client_secret.as_ref(), Some(refresh_token)]
-            }
-            Self::AwsSigv4 { access_key_id, secret_access_key, session_token, .. } => {
-                [Some(access_key_id), Some(secret_access_key), session_token.as_ref()]
-            }
-            Self::OAuth { .. } => [None; 3],
-        }
-    }
-
     fn origins(&self) -> Option<&[String]> {
         match self {
             Self::Bearer { origins, .. }

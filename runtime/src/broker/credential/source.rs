@@ -58,14 +58,6 @@ impl Source {
         }
         Ok(Value::Known(value))
     }
-
-    /// The file's path, where it is in a file.
-    pub(super) fn file(&self) -> Option<&str> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Text(_) | Self::Env(_) | Self::Field(_) => None,
-        }
-    }
 }
 
 impl fmt::Display for Source {

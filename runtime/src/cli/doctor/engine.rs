@@ -19,13 +19,15 @@ const TURNS: u64 = 2;
 
 pub(super) fn engine() -> Finding {
     const WHAT: &str = "engine";
-    let before = addresses();
     match run() {
-        Ok(()) => {
-            let taken = addresses().saturating_sub(before) >> 30;
-            let text = "compiles and runs guests while confined, and stops those that spin";
-            Finding::ok(WHAT, format!("{text}; it reserves {taken} GiB of addresses, no memory"))
-        }
+        Ok(reserved) => Finding::ok(
+            WHAT,
+            format!(
+                "compiles and runs guests while confined, and stops those that spin; with {} GiB of \
+                 addresses for them, which are no memory",
+                reserved >> 30
+            ),
+        ),
         Err(error) => Finding::problem(
             WHAT,
             format!("{error:#}"),
@@ -35,7 +37,9 @@ pub(super) fn engine() -> Finding {
     }
 }
 
-fn run() -> anyhow::Result<()> {
+/// Gives the bytes of addresses that it took.
+fn run() -> anyhow::Result<u64> {
+    let before = addresses();
     let engine = Engine::new()?;
     let module = Module::new(engine.wasmtime(), GUEST)
         .map_err(anyhow::Error::from)
@@ -50,7 +54,7 @@ fn run() -> anyhow::Result<()> {
     let _ticking = engine.ticking();
     let spin = instance.get_typed_func::<(), ()>(&mut store, "spin")?;
     ensure!(spin.call(&mut store, ()).is_err(), "a guest that spins ended");
-    Ok(())
+    Ok(addresses().saturating_sub(before))
 }
 
 /// Bytes of addresses that this process has.

@@ -69,6 +69,8 @@ fn prepare(connection: &Connection) -> anyhow::Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // A value that is removed is overwritten, not only forgotten.
     connection.pragma_update(None, "secure_delete", "ON")?;
+    // A confined process has no folder for temporary files.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
         0 => connection.execute_batch(TABLES)?,
         VERSION => {}
