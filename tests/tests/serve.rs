@@ -26,6 +26,8 @@ async fn connectors_come_and_go_with_their_files() {
     folder.remove("one.toml");
     assert_eq!(one.requests("/disconnect", 1).await.len(), 1);
     serving.process.line_with("removed").await;
+    let log = serving.process.log().to_string();
+    assert!(!log.contains("not taken"), "it was no new version: {log}");
     assert_eq!(greeting(&two).await, hello());
     assert_eq!((one.sockets(), two.sockets()), (1, 1));
 }
@@ -70,6 +72,17 @@ async fn a_new_version_takes_over_and_a_wrong_one_does_not() {
     serving.process.line_with("replaced by version").await;
     let answer = one.query(&["echo"], json!({"value": 7})).await;
     assert_eq!((error_of(&answer), one.sockets()), ("", 1));
+}
+
+#[tokio::test]
+async fn a_settings_file_that_is_half_written_stops_nothing() {
+    let folder = Folder::default();
+    let mut one = folder.put_connector("one", "hello", "");
+    let serving = Serving::start(&[folder.path()]);
+    serving.joined(&mut one).await;
+    folder.put("one.toml", "compon");
+    serving.process.line_with("the new version is not taken").await;
+    assert_eq!((greeting(&one).await, one.sockets()), (hello(), 1));
 }
 
 #[tokio::test]
@@ -168,12 +181,16 @@ async fn a_token_of_the_environment_is_not_shared() {
     let folder = Folder::default();
     let mut own = folder.put_connector("own", "hello", "");
     let component = json!(aloma_tests::guest("hello"));
-    folder.put("none.toml", format!("id = 'none'\ncomponent = {component}\n"));
+    for name in ["one", "two"] {
+        folder.put(&format!("{name}.toml"), format!("id = '{name}'\ncomponent = {component}\n"));
+    }
     let theirs = FakeWorkspace::start();
     let serving = Serving::with_environment(&[folder.path()], &theirs.environment());
     serving.joined(&mut own).await;
-    let line = serving.process.line_with(TROUBLE).await;
-    assert!(line.contains("none.toml") && line.contains("[workspace]"), "{line}");
+    for name in ["one.toml", "two.toml"] {
+        let line = serving.process.line_with(&format!("{name}: a registration token")).await;
+        assert!(line.contains(TROUBLE) && line.contains("[workspace]"), "{line}");
+    }
     assert!(theirs.history().is_empty());
 }
 

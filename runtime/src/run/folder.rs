@@ -41,7 +41,7 @@ impl Folders {
     pub fn look(&mut self, known: &BTreeSet<PathBuf>) -> Found {
         let mut found = Found { files: BTreeSet::new(), troubles: Vec::new() };
         for folder in self.folders.clone() {
-            let files = self.look_into(&folder);
+            let files = self.look_into(&folder, known);
             let files = files.with_context(|| format!("cannot read {}", folder.display()));
             match files {
                 Ok(files) => found.files.extend(files),
@@ -65,7 +65,11 @@ impl Folders {
         found
     }
 
-    fn look_into(&mut self, folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    fn look_into(
+        &mut self,
+        folder: &Path,
+        known: &BTreeSet<PathBuf>,
+    ) -> std::io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
@@ -74,7 +78,7 @@ impl Folders {
             }
             let path = entry.path();
             let file = if is_settings(&path) {
-                Some(path).filter(|path| self.is_connector(path))
+                Some(path).filter(|path| self.is_connector(path, known.contains(path)))
             } else {
                 // What is no folder has nothing in it.
                 Some(path.join(FILE_NAME)).filter(|path| path.is_file())
@@ -84,9 +88,10 @@ impl Folders {
         Ok(files)
     }
 
-    /// Other programs have settings in TOML, too. A file with a mistake in it is still one of ours:
-    /// so this looks at its lines.
-    fn is_connector(&mut self, path: &Path) -> bool {
+    /// Other programs have settings in TOML, too. A file with a mistake in it is still one of ours: so
+    /// this looks at its lines. What was a connector stays one until its file says something else, and
+    /// not only nothing that can be read.
+    fn is_connector(&mut self, path: &Path, is_known: bool) -> bool {
         let print = Print::of(path);
         if let Some((before, is_connector)) = self.glanced.get(path)
             && *before == print
@@ -100,10 +105,15 @@ impl Folders {
             String::new()
         };
         let is_named = path.file_name().is_some_and(|name| name == FILE_NAME);
-        let is_connector = is_named || text.lines().any(names_component);
+        let is_connector =
+            is_named || text.lines().any(names_component) || is_known && !says_something(&text);
         self.glanced.insert(path.to_owned(), (print, is_connector));
         is_connector
     }
+}
+
+fn says_something(text: &str) -> bool {
+    toml::from_str::<toml::Table>(text).is_ok_and(|table| !table.is_empty())
 }
 
 fn names_component(line: &str) -> bool {
@@ -148,8 +158,13 @@ mod tests {
         let mut folders = Folders::new(vec![root.to_owned()]);
         let found = folders.look(&BTreeSet::new());
         assert_eq!(names(root, &found), ["connector.toml", "orders/connector.toml", "users.toml"]);
-        write(root, "users.toml", "nothing of the kind any more");
         std::fs::remove_file(root.join("connector.toml")).expect("the file");
+        for half_written in ["", "compon", "nothing that can be read"] {
+            write(root, "users.toml", half_written);
+            let found = folders.look(&found.files);
+            assert_eq!(names(root, &found), ["orders/connector.toml", "users.toml"]);
+        }
+        write(root, "users.toml", "something = 'else'");
         let found = folders.look(&found.files);
         assert_eq!(names(root, &found), ["orders/connector.toml"]);
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::candidate::{self, Candidate, Membership, Standing};
 use super::ids::Taken;
-use super::limits::{DIAL_TURN, FIRST_RETRY, LONGEST_RETRY, STEADY, TELL_AGAIN};
+use super::limits::{DIAL_TURN, FIRST_RETRY, LONGEST_RETRY, LOOK, STEADY, TELL_AGAIN};
 use super::member::Member;
 use super::process::Process;
 use super::settings::Origin;
@@ -167,7 +167,13 @@ impl Life<'_> {
             match moves {
                 Ok(Ended::Stopped) => {}
                 Ok(Ended::Moves) => return self.end().await,
-                Err(error) => self.refuse(&error),
+                Err(error) => {
+                    // Where its file has gone, it is about to be asked to stop.
+                    let is_gone = !self.keeper.origin.path.exists();
+                    if !(is_gone && self.is_asked_to_stop(stop).await) {
+                        self.refuse(&error);
+                    }
+                }
             }
         }
     }
@@ -190,6 +196,10 @@ impl Life<'_> {
             hosting.replace(hosted);
         }
         Ok(Ended::Stopped)
+    }
+
+    async fn is_asked_to_stop(&self, stop: &CancellationToken) -> bool {
+        timeout(3 * LOOK, stop.cancelled()).await.is_ok()
     }
 
     fn refuse(&self, error: &anyhow::Error) {
