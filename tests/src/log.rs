@@ -56,6 +56,19 @@ impl Log {
         lines.iter().find(holds).map(|line| line.text.clone()).unwrap_or_default()
     }
 
+    /// Waits until so many lines hold `part`.
+    pub async fn lines_with(&self, part: &str, count: usize) {
+        let mut watch = self.0.subscribe();
+        let holding = |lines: &Vec<Line>| lines.iter().filter(|l| l.text.contains(part)).count();
+        let enough = watch.wait_for(|lines| holding(lines) >= count).await;
+        drop(enough.expect("this log holds the sender"));
+    }
+
+    /// How many lines hold `part` by now.
+    pub fn count(&self, part: &str) -> usize {
+        self.0.borrow().iter().filter(|line| line.text.contains(part)).count()
+    }
+
     /// All that came from one stream.
     pub fn text(&self, stream: Stream) -> String {
         let lines = self.0.borrow();

@@ -62,6 +62,12 @@ impl Process {
         self.home.path()
     }
 
+    /// Waits until so many lines hold `part`.
+    pub async fn lines_with(&self, part: &str, count: usize) {
+        let what = format!("{count} lines with {part:?}");
+        within(&what, &self.log, self.log.lines_with(part, count)).await
+    }
+
     /// The first line that holds `part`, now or later.
     pub async fn line_with(&self, part: &str) -> String {
         let what = format!("a line with {part:?}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use crate::guests::guest;
 use crate::keys::KeyPair;
@@ -15,6 +16,7 @@ pub struct Scene {
     pub process: Process,
     /// The workspace that it joined.
     pub workspace: FakeWorkspace,
+    _settings: Option<NamedTempFile>,
 }
 
 /// A scene that was not started yet.
@@ -23,6 +25,7 @@ pub struct Setting {
     invocation: Invocation,
     workspace: FakeWorkspace,
     configuration: Option<Vec<(String, Value)>>,
+    settings: Option<NamedTempFile>,
 }
 
 impl Scene {
@@ -36,7 +39,8 @@ impl Scene {
         let workspace = FakeWorkspace::start();
         let keys = KeyPair::shared();
         let invocation = Invocation { args: vec!["run".into(), file.into()], ..Default::default() };
-        let mut setting = Setting { invocation, workspace, configuration: Some(Vec::new()) };
+        let mut setting =
+            Setting { invocation, workspace, configuration: Some(Vec::new()), settings: None };
         for (name, value) in setting.workspace.environment() {
             setting = setting.env(name, &value);
         }
@@ -53,6 +57,15 @@ impl Setting {
     /// One more value of the configuration that the workspace sends.
     pub fn config(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.configuration.get_or_insert_default().push((key.into(), value.into()));
+        self
+    }
+
+    /// The text of a settings file.
+    pub fn settings(mut self, text: &str) -> Self {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+        std::fs::write(file.path(), text).expect("a settings file");
+        self.invocation.args.extend(["--settings".into(), file.path().into()]);
+        self.settings = Some(file);
         self
     }
 
@@ -123,6 +136,6 @@ impl Setting {
     pub fn launch(mut self) -> Scene {
         let process = Process::start(&self.invocation);
         self.workspace.attach(process.log());
-        Scene { process, workspace: self.workspace }
+        Scene { process, workspace: self.workspace, _settings: self.settings }
     }
 }
