@@ -107,6 +107,13 @@ impl Process {
         self.status_of("VmHWM")
     }
 
+    /// How many files and sockets it has open.
+    #[cfg(target_os = "linux")]
+    pub fn open_files(&self) -> usize {
+        let id = self.child.id().expect("the process still runs");
+        std::fs::read_dir(format!("/proc/{id}/fd")).expect("it still runs").count()
+    }
+
     #[cfg(target_os = "linux")]
     fn status_of(&self, key: &str) -> u64 {
         let kibibytes = self.status(key);

@@ -98,11 +98,12 @@ pub(super) fn store(engine: &Engine, furniture: Furniture) -> Store<State> {
         .stdout(journal.stdout())
         .stderr(journal.stderr());
     let mut http = WasiHttpCtx::new();
-    http.set_field_size_limit(limits.bytes(Limit::Fields));
+    let fields = limits.bytes(Limit::Fields);
+    http.set_field_size_limit(fields);
     let vault = configuration.vault().clone();
     let allowance = Arc::default();
     let scope = Scope { call: None, deadline: Instant::now(), vault, allowance };
-    let hooks = Hooks::new(services.as_ref().map(|has| has.broker.clone()), scope.clone());
+    let hooks = Hooks::new(services.as_ref().map(|has| has.broker.clone()), scope.clone(), fields);
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.count(Limit::Handles));
     let (host_call, handles) = (limits.bytes(Limit::HostCall), limits.count(Limit::Handles));
@@ -148,6 +149,7 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.hooks.tend(&mut self.table, &mut self.http);
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
     }
 }

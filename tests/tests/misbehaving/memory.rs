@@ -69,3 +69,21 @@ async fn resource_leak() {
     let both = Neighbours::of_wat("resource-leak").limit("handles", 1000).start().await;
     both.fails("misbehave", json!({}), &["1000 handles", "handles in [limits]"]).await;
 }
+
+#[tokio::test]
+async fn host_leak() {
+    let both = Neighbours::of("host-leak").may_take(KEPT_MIB).start().await;
+    both.fails("misbehave", json!({}), &["header fields", "fields-kib"]).await;
+    for action in ["misbehaveWithBodies", "misbehaveWithOutput"] {
+        both.fails(action, json!({}), &["10000 handles", "handles in [limits]"]).await;
+    }
+}
+
+/// MiB that the host holds behind as many handles as a guest may have.
+const KEPT_MIB: u64 = 64;
+
+#[tokio::test]
+async fn socket_leak() {
+    let both = Neighbours::of("host-leak").start().await;
+    both.fails("misbehaveWithSockets", json!({}), &["no sockets"]).await;
+}

@@ -105,12 +105,12 @@ impl Journal {
 
     /// Standard output of an instance, as lines of level info.
     pub fn stdout(self: &Arc<Self>) -> Lines {
-        Lines { journal: self.clone(), level: Level::INFO }
+        Lines::new(self, Level::INFO)
     }
 
     /// Standard error of an instance, as lines of level warn.
     pub fn stderr(self: &Arc<Self>) -> Lines {
-        Lines { journal: self.clone(), level: Level::WARN }
+        Lines::new(self, Level::WARN)
     }
 }
 
@@ -144,10 +144,13 @@ fn lower(level: Level) -> &'static str {
     }
 }
 
-/// An output stream that becomes log lines.
-pub struct Lines {
-    journal: Arc<Journal>,
-    level: Level,
+/// An output that becomes log lines. However often a guest asks for the stream, it is one.
+pub struct Lines(Arc<Output>);
+
+impl Lines {
+    fn new(journal: &Arc<Journal>, level: Level) -> Self {
+        Self(Arc::new(Output { journal: journal.clone(), level, line: Mutex::default() }))
+    }
 }
 
 impl IsTerminal for Lines {
@@ -158,30 +161,30 @@ impl IsTerminal for Lines {
 
 impl StdoutStream for Lines {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        let (journal, level) = (self.journal.clone(), self.level);
-        Box::new(Writer { journal, level, line: Vec::new() })
+        Box::new(Writer(self.0.clone()))
     }
 }
 
 /// Collects bytes until a line is whole or long enough.
-struct Writer {
+struct Output {
     journal: Arc<Journal>,
     level: Level,
-    line: Vec<u8>,
+    line: Mutex<Vec<u8>>,
 }
 
-impl Writer {
-    fn push(&mut self, bytes: &[u8]) {
+impl Output {
+    fn push(&self, bytes: &[u8]) {
+        let mut line = self.line.lock();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.line.len() > self.journal.longest() {
-                self.end_line();
+            line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || line.len() > self.journal.longest() {
+                self.end(&mut line);
             }
         }
     }
 
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
+    fn end(&self, line: &mut Vec<u8>) {
+        let line = std::mem::take(line);
         let text = String::from_utf8_lossy(&line);
         if !text.trim().is_empty() {
             self.journal.line(self.level, text.into_owned());
@@ -189,13 +192,23 @@ impl Writer {
     }
 }
 
+impl Drop for Output {
+    fn drop(&mut self) {
+        let mut line = std::mem::take(self.line.get_mut());
+        self.end(&mut line);
+    }
+}
+
+/// One of the streams to an output.
+struct Writer(Arc<Output>);
+
 impl AsyncWrite for Writer {
     fn poll_write(
         self: Pin<&mut Self>,
         _context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        self.get_mut().push(bytes);
+        self.0.push(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -205,12 +218,6 @@ impl AsyncWrite for Writer {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.end_line();
     }
 }
 
@@ -236,11 +243,22 @@ mod tests {
     #[test]
     fn output_becomes_lines() {
         let (journal, mut watch) = journal();
-        let mut writer = Writer { journal, level: Level::INFO, line: Vec::new() };
-        writer.push(b"one\ntwo\n\nthr");
-        writer.push(b"ee");
-        drop(writer);
+        let output = journal.stdout();
+        output.0.push(b"one\ntwo\n\nthr");
+        output.0.push(b"ee");
+        drop(output);
         assert_eq!(lines(&mut watch), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn all_streams_to_an_output_write_the_same_line() {
+        let (journal, mut watch) = journal();
+        let output = journal.stdout();
+        let streams: Vec<Writer> = (0..3).map(|_| Writer(output.0.clone())).collect();
+        streams.iter().for_each(|stream| stream.0.push(b"part "));
+        drop(streams);
+        output.0.push(b"end\n");
+        assert_eq!(lines(&mut watch), ["part part part end"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! as our own interface.
 
 pub mod codes;
+mod hoard;
 mod outgoing;
 
 use std::sync::Arc;
@@ -10,12 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TE};
 use http_body_util::BodyExt as _;
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error as WasiError, ForbiddenHeaderFilter, RequestOptions, WasiBody,
-    WasiHttpHooks,
+    WasiHttpCtx, WasiHttpHooks,
 };
 
 use crate::broker::{Broker, Request, Scope, Streamed};
+use hoard::{Hoard, Verdict};
 use outgoing::{Mishap, gather};
 
 type Answered = http::Response<WasiBody>;
@@ -25,12 +28,25 @@ type Rest = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
 pub struct Hooks {
     broker: Option<Arc<Broker>>,
     scope: Scope,
+    hoard: Hoard,
+    /// Bytes of the header fields of one message.
+    fields: usize,
 }
 
 impl Hooks {
     /// Without a broker every request is denied.
-    pub fn new(broker: Option<Arc<Broker>>, scope: Scope) -> Self {
-        Self { broker, scope }
+    pub fn new(broker: Option<Arc<Broker>>, scope: Scope, fields: usize) -> Self {
+        Self { broker, scope, hoard: Hoard::default(), fields }
+    }
+
+    /// Called before every call of `wasi:http`. A guest that keeps too many header fields loses them,
+    /// and traps when it adds the next one.
+    pub fn tend(&mut self, table: &mut ResourceTable, context: &mut WasiHttpCtx) {
+        match self.hoard.look(table) {
+            None => {}
+            Some(Verdict::Fine) => context.set_field_size_limit(self.fields),
+            Some(Verdict::TooMuch) => context.set_field_size_limit(0),
+        }
     }
 
     /// Requests belong to this call from now on.
@@ -43,6 +59,11 @@ impl WasiHttpHooks for Hooks {
     /// Those that the broker would refuse, so that the guest learns it when it sets one.
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == TE)
+    }
+
+    /// What is held of a body that nobody reads.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        self.hoard.piece()
     }
 
     /// The broker sets the header from the URL, and refuses one that comes with the request.
