@@ -7,7 +7,6 @@ use aloma_wasm::workspace::{Identity, Incoming, LinkSettings, Query, Request, op
 use anyhow::Context as _;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::load::ANSWER;
@@ -25,27 +24,20 @@ pub async fn run() -> anyhow::Result<()> {
     let answer = RawValue::from_string(ANSWER.to_owned())?;
     let action: Action = Arc::new(move |_| answer.clone());
     let calls = async {
-        let mut work = JoinSet::new();
-        loop {
-            tokio::select! {
-                Some(Incoming { request, reply }) = incoming.recv() => match request {
-                    Request::SetConfig { .. } => link.health(&[]),
-                    Request::Query(Query { path, variables, .. }) => {
-                        // A task for each call, as the dispatcher does it.
-                        let action = action.clone();
-                        work.spawn(async move {
-                            reply.answer(wrap_result(&path, action(&variables))).await;
-                        });
-                    }
-                    _ => reply.refuse("only configuration and calls are understood here"),
-                },
-                Some(_) = work.join_next() => {}
-                else => return,
+        while let Some(Incoming { request, reply }) = incoming.recv().await {
+            match request {
+                Request::SetConfig { .. } => link.health(&[]),
+                // On the spot, as the dispatcher does quick calls.
+                Request::Query(Query { path, variables, .. }) => {
+                    reply.answer(wrap_result(&path, action(&variables))).await;
+                }
+                _ => reply.refuse("only configuration and calls are understood here"),
             }
         }
     };
-    tokio::join!(calls, driver.run(CancellationToken::new()));
-    Ok(())
+    // A task, as every connector of the program is.
+    let member = async move { tokio::join!(calls, driver.run(CancellationToken::new())) };
+    tokio::spawn(member).await.context("the link crashed").map(drop)
 }
 
 fn identity() -> Identity {
