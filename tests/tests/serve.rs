@@ -37,7 +37,11 @@ async fn an_empty_folder_waits_for_connectors() {
     let folder = Folder::default();
     let mut serving = Serving::start(&[folder.path()]);
     serving.process.line_with("waiting for one").await;
-    let mut one = folder.put_connector("one", "hello", "");
+    // What was not known at the start must lie in the folder: the process has confined itself to it.
+    let mut one = FakeWorkspace::start();
+    folder.put_guest("hello.wasm", "hello");
+    let elsewhere = json!(aloma_tests::guest("hello")).to_string();
+    folder.put("one.toml", settings("one", "hello", &one, "").replace(&elsewhere, "'hello.wasm'"));
     serving.joined(&mut one).await;
     serving.process.terminate();
     assert_eq!(serving.process.exit().await.code(), Some(0));
