@@ -18,6 +18,7 @@ pub enum Limit {
     QueueTime,
     IdleTime,
     Memory,
+    TotalMemory,
     TableElements,
     CoreInstances,
     Memories,
@@ -141,6 +142,12 @@ const ROWS: &[Row] = &[
     row(Limit::Memory, "memory-mib", Unit::Mebibytes, 128).flag("--memory").most(ADDRESSABLE).says(
         "memory of an instance, all its memories together",
         "the connector needs more than {} of memory, its limit",
+    ),
+    // What a host with some gigabytes can spare for one connector: eight of the largest instances, or
+    // all that run at once, with 16 MiB each.
+    row(Limit::TotalMemory, "total-memory-mib", Unit::Mebibytes, 1024).says(
+        "memory of all instances of the connector together",
+        "the instances of the connector need more than {} of memory together, the limit",
     ),
     // Engines of scripting languages have a few ten thousand.
     row(Limit::TableElements, "table-elements", Unit::Count, 200_000).most(1_000_000).says(

@@ -23,7 +23,7 @@ pub async fn run() -> anyhow::Result<()> {
     let (link, mut incoming, driver) = open(settings, identity());
     let answer = RawValue::from_string(ANSWER.to_owned())?;
     let action: Action = Arc::new(move |_| answer.clone());
-    let calls = async {
+    let calls = async move {
         while let Some(Incoming { request, reply }) = incoming.recv().await {
             match request {
                 Request::SetConfig { .. } => link.health(&[]),

@@ -1,6 +1,7 @@
 //! One instance: what can be asked of it, and what becomes of it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
@@ -92,6 +93,8 @@ pub(super) struct Parts {
     pub generation: u64,
     pub journal: Arc<Journal>,
     pub limits: Arc<Limits>,
+    /// Bytes of memory of all instances of the connector.
+    pub together: Arc<AtomicUsize>,
 }
 
 impl Instance {
@@ -103,14 +106,15 @@ impl Instance {
         parts: Parts,
         late: Instant,
     ) -> Result<Self, CallError> {
-        let Parts { connector, services, configuration, generation, journal, limits } = parts;
+        let Parts { connector, services, configuration, generation, journal, limits, together } =
+            parts;
         let room = timeout_at(late, engine.room(&connector)).await;
         let room = room.map_err(|_| limits.breach(Limit::QueueTime))?;
         let meter = Meter::new(engine.clone(), connector, &limits);
         let time = Limit::DescribeTime;
         let (until, late) = (Instant::now() + limits.time(time), limits.breach(time));
         let furniture =
-            Furniture { services, configuration, journal, limits, meter: meter.clone() };
+            Furniture { services, configuration, journal, limits, together, meter: meter.clone() };
         let mut store = sandbox::store(engine, furniture);
         store.set_epoch_deadline(1);
         let made = timeout_at(until, meter.run(pre.instantiate_async(&mut store))).await;
@@ -150,10 +154,11 @@ impl Instance {
         self.calls += 1;
         self.store.data_mut().leave();
         let error = match outcome {
-            Ok(Ok(Ok(answer))) => return self.scrubbed(answer),
+            // Its requests end at the same moment, and what it makes of that is no result.
+            Ok(Ok(Ok(answer))) if Instant::now() < deadline => return self.scrubbed(answer),
             Ok(Ok(Err(error))) => explain(&error, self.store.data()),
             Ok(Err(breach)) => breach.into(),
-            Err(_) => self.limits().breach(job.time()).into(),
+            Ok(Ok(Ok(_))) | Err(_) => self.limits().breach(job.time()).into(),
         };
         self.broken = true;
         Err(job.named(error))

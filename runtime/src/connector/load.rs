@@ -182,6 +182,7 @@ async fn describe(
         generation: 0,
         journal: Arc::new(journal),
         limits: limits.clone(),
+        together: Arc::default(),
     };
     let late = Instant::now() + limits.time(Limit::QueueTime);
     let mut instance =

@@ -2,6 +2,7 @@
 //! broken or outdated.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -37,6 +38,8 @@ pub(super) struct Pool {
     id: Arc<str>,
     services: Services,
     limits: Arc<Limits>,
+    /// Bytes of memory of all instances.
+    together: Arc<AtomicUsize>,
     isolation: Isolation,
     events: Events,
     queue: Queue,
@@ -70,6 +73,7 @@ impl Pool {
             id,
             services,
             queue: Queue::new(&limits),
+            together: Arc::default(),
             limits,
             isolation,
             events,
@@ -156,6 +160,7 @@ impl Pool {
             generation,
             journal: Arc::new(journal),
             limits: self.limits.clone(),
+            together: self.together.clone(),
         };
         let mut instance = Instance::new(&self.pre, &self.engine, parts, late).await?;
         let started = instance.perform(Job::Start, &Context::default()).await;

@@ -1,6 +1,7 @@
 //! What an instance can touch: nothing but its host imports, clocks and random numbers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
@@ -84,12 +85,14 @@ pub(super) struct Furniture {
     pub configuration: Arc<Configuration>,
     pub journal: Arc<Journal>,
     pub limits: Arc<Limits>,
+    /// Bytes of memory of all instances of the connector.
+    pub together: Arc<AtomicUsize>,
     pub meter: Arc<Meter>,
 }
 
 /// Makes a store with every limit set and nothing in it.
 pub(super) fn store(engine: &Engine, furniture: Furniture) -> Store<State> {
-    let Furniture { services, configuration, journal, limits, meter } = furniture;
+    let Furniture { services, configuration, journal, limits, together, meter } = furniture;
     let mut wasi = WasiCtx::builder();
     wasi.allow_tcp(false)
         .allow_udp(false)
@@ -112,7 +115,7 @@ pub(super) fn store(engine: &Engine, furniture: Furniture) -> Store<State> {
         configuration,
         journal,
         started: Started::default(),
-        memory: Memory::new(limits.clone()),
+        memory: Memory::new(limits.clone(), together),
         limits,
         meter,
         scope,
@@ -158,14 +161,31 @@ impl WasiHttpView for State {
 pub(super) struct Memory {
     limits: Arc<Limits>,
     used: usize,
+    /// What all instances of the connector use.
+    together: Arc<AtomicUsize>,
     elements: usize,
     /// What was last asked for and refused. Most guests trap soon after.
     refused: Option<Breach>,
 }
 
 impl Memory {
-    fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, used: 0, elements: 0, refused: None }
+    fn new(limits: Arc<Limits>, together: Arc<AtomicUsize>) -> Self {
+        Self { limits, used: 0, together, elements: 0, refused: None }
+    }
+
+    /// Takes so much more, where no limit is in the way.
+    fn take(&mut self, more: usize) -> Result<(), Breach> {
+        let within = |used: usize, limit: Limit| {
+            let sum = used.checked_add(more).filter(|sum| *sum <= self.limits.bytes(limit));
+            sum.ok_or_else(|| self.limits.breach(limit))
+        };
+        let used = within(self.used, Limit::Memory)?;
+        let together = self.together.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            within(used, Limit::TotalMemory).ok()
+        });
+        together.map_err(|_| self.limits.breach(Limit::TotalMemory))?;
+        self.used = used;
+        Ok(())
     }
 
     /// Forgets what was refused: another call begins.
@@ -179,6 +199,12 @@ impl Memory {
     }
 }
 
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.together.fetch_sub(self.used, Ordering::Relaxed);
+    }
+}
+
 impl ResourceLimiter for Memory {
     fn memory_growing(
         &mut self,
@@ -186,14 +212,11 @@ impl ResourceLimiter for Memory {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.limits.bytes(Limit::Memory);
-        if granted {
-            self.used = used;
-        } else {
-            self.refused = Some(self.limits.breach(Limit::Memory));
+        let taken = self.take(desired.saturating_sub(current));
+        if let Err(breach) = taken {
+            self.refused = Some(breach);
         }
-        Ok(granted)
+        Ok(taken.is_ok())
     }
 
     fn table_growing(

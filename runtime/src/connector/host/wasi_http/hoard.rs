@@ -89,7 +89,11 @@ fn size(fields: &FieldMap) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
+    use super::super::Hooks;
     use super::*;
+    use crate::broker::Scope;
 
     /// What the last of as many looks as it takes has shown.
     fn looked(hoard: &mut Hoard, table: &mut ResourceTable) -> Verdict {
@@ -97,9 +101,11 @@ mod tests {
     }
 
     fn large() -> FieldMap {
+        let (vault, allowance) = Default::default();
+        let scope = Scope { call: None, deadline: Instant::now(), vault, allowance };
         let mut fields = FieldMap::new_mutable(1 << 20);
-        let value = http::HeaderValue::from_str(&"x".repeat(100 << 10)).expect("letters");
-        fields.append(http::HeaderName::from_static("x-large"), value).expect("room");
+        let value = vec![b'x'; 100 << 10];
+        fields.append(&mut Hooks::new(None, scope, 0), "x-large".into(), value).expect("room");
         fields
     }
 
