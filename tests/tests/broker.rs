@@ -140,7 +140,7 @@ async fn an_answer_that_is_too_large_is_refused() {
     api.on("GET", "/", |_| Answer::new(200, vec![b'x'; 33 * 1024 * 1024]));
     let scene = granted(&api.origin()).await;
     let answer = send(&scene, json!({"url": api.url("/")})).await;
-    assert!(error_of(&answer).contains("the body of the answer"), "{answer}");
+    assert!(error_of(&answer).contains("answer-mib in [limits]"), "{answer}");
     let answer = scene.query(&["nothing"], json!({})).await;
     assert_eq!(answer, json!({}));
 }

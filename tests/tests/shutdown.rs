@@ -49,7 +49,8 @@ async fn a_workspace_that_is_gone_does_not_hold_up_the_end() {
 #[tokio::test]
 async fn the_controller_is_told_to_stop() {
     let mut scene = Scene::connector("hooks").start().await;
-    scene.workspace.health().await;
+    // Its instance waits for the next call then.
+    scene.query(&["echo"], json!({"value": 1})).await;
     scene.process.terminate();
     scene.process.line_with("hooks: stopped, shutdown = true").await;
     assert_eq!(scene.process.exit().await.code(), Some(0));

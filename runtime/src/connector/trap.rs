@@ -22,6 +22,9 @@ const SAYINGS: &[(&str, Limit)] = &[
     ("total size of fields exceeds limit", Limit::Fields),
 ];
 
+/// What wasmtime says of an instance that begins with more than it may have.
+const TOO_LARGE_AT_THE_START: [&str; 2] = ["exceeds memory limits", "exceeds table limits"];
+
 /// Says why.
 pub(super) fn explain(error: &wasmtime::Error, state: &State) -> CallError {
     tracing::debug!("trap: {error:?}");
@@ -43,11 +46,13 @@ fn breach(error: &wasmtime::Error, state: &State) -> Option<Breach> {
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
         return Some(state.limits.breach(Limit::Handles));
     }
-    if let Some(breach) = told(&error.root_cause().to_string(), &state.limits) {
+    let said = error.root_cause().to_string();
+    if let Some(breach) = told(&said, &state.limits) {
         return Some(breach);
     }
+    let at_the_start = TOO_LARGE_AT_THE_START.iter().any(|saying| said.contains(saying));
     // What a program does when it gets no more memory: some panic, some run into a bad address.
-    error.is::<Trap>().then(|| state.memory.refused()).flatten()
+    (at_the_start || error.is::<Trap>()).then(|| state.memory.refused()).flatten()
 }
 
 /// The limit that a text of wasmtime is about.

@@ -61,6 +61,7 @@ async fn large_log_line() {
 async fn huge_result() {
     let both = Neighbours::of_wat("huge-result")
         .limit("memory-mib", 2048)
+        .limit("total-memory-mib", 4096)
         .may_take(NOTHING_MIB)
         .start()
         .await;
