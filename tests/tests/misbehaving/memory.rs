@@ -6,6 +6,16 @@ use aloma_tests::wat::wat_guest;
 use serde_json::json;
 
 #[tokio::test]
+async fn endless_allocation_beyond_what_all_instances_may_have() {
+    let both = Neighbours::of("endless-allocation")
+        .limit("memory-mib", 64)
+        .limit("total-memory-mib", 32)
+        .start()
+        .await;
+    both.fails("misbehave", json!({}), &["32 MiB", "total-memory-mib"]).await;
+}
+
+#[tokio::test]
 async fn endless_allocation() {
     let both = Neighbours::of("endless-allocation").start().await;
     both.fails("misbehave", json!({}), &["16 MiB of memory", "memory-mib"]).await;
