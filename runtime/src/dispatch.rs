@@ -254,6 +254,8 @@ impl Shared {
             _ => variables,
         };
         let outcome = tokio::select! {
+            // Most calls never come to ask the other.
+            biased;
             outcome = connector.call(&target, &variables, &context) => outcome,
             () = version.cut_off.cancelled() => Err(CallError::CutOff),
         };

@@ -1,11 +1,13 @@
 //! The one wasmtime engine of a process: its memory, and the clock by which guests give way.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::Context as _;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::limits;
@@ -28,7 +30,9 @@ struct Rooms {
     heavy: Places,
     /// `Places` can be at many things; here each is at one.
     here: Arc<str>,
-    /// Told when an instance waits for room.
+    /// Instances that wait for room.
+    waiting: AtomicUsize,
+    /// Told when there is one more of them.
     crowded: Notify,
 }
 
@@ -64,7 +68,8 @@ impl Engine {
         &self.engine
     }
 
-    /// Keeps the clock going until the value is dropped. An idle process then has no timer at all.
+    /// Keeps the clock going until the value is dropped. In an idle process it only looks each second
+    /// whether the engine is still there.
     pub fn ticking(&self) -> Ticking {
         self.running.add();
         Ticking(self.running.clone())
@@ -72,17 +77,23 @@ impl Engine {
 
     /// Waits for room for one more instance.
     pub(super) async fn room(&self, connector: &Arc<str>) -> Seat {
-        let Rooms { instances, here, crowded, .. } = &*self.rooms;
+        let Rooms { instances, here, waiting, crowded, .. } = &*self.rooms;
         if let Some(seat) = instances.try_take(here) {
             return seat;
         }
+        let _waiting = Waiting::join(waiting);
         crowded.notify_waiters();
         instances.take(here, connector).await
     }
 
-    /// Returns when somebody waits for room, so that idle instances make some.
-    pub(super) async fn crowded(&self) {
-        self.rooms.crowded.notified().await;
+    /// Whether somebody waits for room, so that idle instances have to make some.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.rooms.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns when one more waits.
+    pub(super) fn crowded(&self) -> Notified<'_> {
+        self.rooms.crowded.notified()
     }
 
     /// Waits for a heavy guest's turn.
@@ -98,8 +109,25 @@ impl Rooms {
             instances: Places::new(limits::INSTANCES as usize),
             heavy: Places::new(cpus.saturating_sub(1).max(1)),
             here: "".into(),
+            waiting: AtomicUsize::new(0),
             crowded: Notify::new(),
         }
+    }
+}
+
+/// One that waits for room.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn join(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

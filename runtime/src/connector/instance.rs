@@ -13,6 +13,7 @@ use super::config::Configuration;
 use super::engine::Engine;
 use super::error::{CallError, Failure};
 use super::host::journal::Journal;
+use super::limits;
 use super::meter::Meter;
 use super::sandbox::{self, Furniture, Services, State};
 use super::trap::explain;
@@ -132,9 +133,14 @@ impl Instance {
         self.broken
     }
 
-    /// Whether it may serve another job.
-    pub(super) fn is_fit(&self) -> bool {
-        !self.broken && self.calls < self.limits().count(Limit::CallsPerInstance)
+    /// Whether it may serve another job. One that leaks goes before a call has to suffer for it.
+    pub(super) fn is_fit(&mut self) -> bool {
+        // Handles are counted one by one, so not after each call.
+        let looks = self.calls.is_multiple_of(limits::CALLS_BETWEEN_LOOKS);
+        !self.broken
+            && self.calls < self.limits().count(Limit::CallsPerInstance)
+            && self.store.data().memory.has_room()
+            && (!looks || self.store.data_mut().has_handles())
     }
 
     fn limits(&self) -> &Limits {

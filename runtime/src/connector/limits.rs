@@ -54,3 +54,7 @@ pub const WARM_SLOTS: u32 = 100;
 /// Bytes of a slot that are cleared instead of given back, which is faster. What a call of a small
 /// connector touches.
 pub const KEEP_RESIDENT: usize = 64 << 10;
+
+/// Calls of an instance between two looks at how many handles it has leaked. In so many a call can leak
+/// hundreds each before one fails.
+pub const CALLS_BETWEEN_LOOKS: usize = 16;

@@ -72,7 +72,7 @@ impl Loader {
         let name = &*source.name;
         let pre = self.pre(&source, limits).await?;
         let imports = imports(pre.instance_pre().component(), engine);
-        let manifest = describe(&pre, engine, limits).await?;
+        let manifest = describe(&pre, engine, limits, name.digest()).await?;
         let (manifest, schemas) = match self.known.said(name, &manifest) {
             Some(same) => same,
             None => {
@@ -171,12 +171,12 @@ async fn describe(
     pre: &ConnectorPre<State>,
     engine: &Engine,
     limits: &Limits,
+    digest: &str,
 ) -> anyhow::Result<Manifest> {
     let limits = Arc::new(limits.clone());
-    let journal =
-        Journal::new("describe".into(), Events::default(), Arc::default(), limits.clone());
+    let journal = Journal::new(digest.into(), Events::default(), Arc::default(), limits.clone());
     let parts = Parts {
-        connector: "describe".into(),
+        connector: digest.into(),
         services: None,
         configuration: Arc::default(),
         generation: 0,

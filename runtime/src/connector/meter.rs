@@ -31,6 +31,8 @@ pub(super) struct Meter {
     spent: AtomicU64,
     /// When the slice began, by the clock that [`Meter::clock`] chose for it.
     began: AtomicU64,
+    /// Nanoseconds since it last had its turn among the heavy ones, without the slice that runs.
+    unseated: AtomicU64,
     /// The right to go on, of a heavy one.
     seat: Mutex<Option<Seat>>,
 }
@@ -38,8 +40,8 @@ pub(super) struct Meter {
 impl Meter {
     pub fn new(engine: Engine, connector: Arc<str>, limits: &Limits) -> Arc<Self> {
         let limit = limits.breach(Limit::CpuTime);
-        let (spent, began, seat) = Default::default();
-        Arc::new(Self { engine, connector, limit, spent, began, seat })
+        let (spent, began, unseated, seat) = Default::default();
+        Arc::new(Self { engine, connector, limit, spent, began, unseated, seat })
     }
 
     /// Runs a job of the guest. Ends it where it has used up its time.
@@ -49,6 +51,7 @@ impl Meter {
     pub async fn run<T>(&self, job: impl Future<Output = T>) -> Result<T, Breach> {
         let _ticking = self.engine.ticking();
         self.spent.store(0, Ordering::Relaxed);
+        self.unseated.store(0, Ordering::Relaxed);
         let mut job = pin!(job);
         let outcome = poll_fn(|context| {
             let exact = self.begin();
@@ -78,8 +81,9 @@ impl Meter {
         if self.is_spent(slice) {
             return Err(self.limit.into());
         }
-        // It has waited meanwhile and did not run for that long.
-        if slice < nanoseconds(limits::SLICE) {
+        // Also of one that waits for a moment now and then.
+        let unseated = self.unseated.load(Ordering::Relaxed).saturating_add(slice);
+        if unseated < nanoseconds(limits::SLICE) {
             return Ok(UpdateDeadline::Continue(1));
         }
         self.seat.lock().take();
@@ -89,6 +93,7 @@ impl Meter {
             yield_now().await;
             let seat = meter.engine.turn(&meter.connector).await;
             *meter.seat.lock() = Some(seat);
+            meter.unseated.store(0, Ordering::Relaxed);
         };
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn)))
     }
@@ -103,6 +108,7 @@ impl Meter {
     fn end(&self, exact: bool) {
         let slice = self.now(exact).saturating_sub(self.began.load(Ordering::Relaxed));
         self.spent.fetch_add(slice, Ordering::Relaxed);
+        self.unseated.fetch_add(slice, Ordering::Relaxed);
     }
 
     fn is_spent(&self, more: u64) -> bool {

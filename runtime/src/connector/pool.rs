@@ -1,8 +1,9 @@
 //! The instances of one connector: reused one call at a time, made when needed, thrown away when
 //! broken or outdated.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -52,14 +53,15 @@ struct Inner {
     configuration: Arc<Configuration>,
     /// Counts configurations, so that an instance of an old one is not reused.
     generation: u64,
-    /// The last one to come back is the first to go out, so that the others grow old.
+    /// The last one to come back is the first to go out, so that the others grow old. They are large,
+    /// and moved often.
     idle: Vec<Idle>,
     /// Instances that are still to be told that they go.
-    retired: Vec<Instance>,
+    retired: Vec<Box<Instance>>,
 }
 
 struct Idle {
-    instance: Instance,
+    instance: Box<Instance>,
     since: Instant,
 }
 
@@ -145,7 +147,7 @@ impl Pool {
     }
 
     /// A new instance of the configuration in force, which has started.
-    async fn make(&self, late: Instant) -> Result<Instance, CallError> {
+    async fn make(&self, late: Instant) -> Result<Box<Instance>, CallError> {
         let (configuration, generation) = {
             let inner = self.inner.lock();
             (inner.configuration.clone(), inner.generation)
@@ -162,7 +164,8 @@ impl Pool {
             limits: self.limits.clone(),
             together: self.together.clone(),
         };
-        let mut instance = Instance::new(&self.pre, &self.engine, parts, late).await?;
+        let instance = Instance::new(&self.pre, &self.engine, parts, late).await?;
+        let mut instance = Box::new(instance);
         let started = instance.perform(Job::Start, &Context::default()).await;
         started.map_err(|error| CallError::NotStarted(error.to_string()))?;
         Ok(instance)
@@ -170,21 +173,28 @@ impl Pool {
 
     /// Keeps an instance that is idle since then for the next call, or retires it when it has had its
     /// day.
-    fn put_back(&self, instance: Instance, since: Option<Instant>) {
+    fn put_back(&self, mut instance: Box<Instance>, since: Option<Instant>) {
         if instance.is_broken() || self.isolation == Isolation::Call {
             return;
         }
         let mut inner = self.inner.lock();
         let is_current = instance.generation == inner.generation && instance.is_fit();
-        match since.filter(|_| is_current) {
+        match since.filter(|_| is_current && self.has_room()) {
             Some(since) => inner.idle.push(Idle { instance, since }),
             None => self.retire(&mut inner, instance),
         }
     }
 
+    /// Whether there is room for idle instances: others of the process do not wait for it, and calls
+    /// find enough of the memory that all instances may have together.
+    fn has_room(&self) -> bool {
+        let together = self.together.load(Ordering::Relaxed);
+        !self.engine.is_crowded() && together <= self.limits.bytes(Limit::TotalMemory) / 2
+    }
+
     /// Puts an instance aside, to be told later that it goes: nobody who waits for a result waits for
     /// that.
-    fn retire(&self, inner: &mut Inner, instance: Instance) {
+    fn retire(&self, inner: &mut Inner, instance: Box<Instance>) {
         // Guests whose `stop` hangs must not pile up under a flood of configurations.
         if inner.retired.len() < self.limits.count(Limit::Concurrency).saturating_mul(2) {
             inner.retired.push(instance);
@@ -195,28 +205,39 @@ impl Pool {
     /// Tells retired instances that they go, and retires those that were idle for too long, or that
     /// hold the room that others wait for. Runs for as long as the connector does.
     pub(super) async fn keep_house(&self) {
-        let idle_time = self.limits.time(Limit::IdleTime);
         loop {
+            let mut crowded = pin!(self.engine.crowded());
+            // From here on nobody is missed.
+            crowded.as_mut().enable();
+            self.retire_idle();
+            let retired = std::mem::take(&mut self.inner.lock().retired);
+            if !retired.is_empty() {
+                self.stop_all(retired, false).await;
+                // There may be more.
+                continue;
+            }
             // A late look only keeps an instance a little longer.
             tokio::select! {
-                _ = timeout(idle_time, self.retired.notified()) => self.retire_idle(idle_time),
-                () = self.engine.crowded() => self.retire_idle(std::time::Duration::ZERO),
+                _ = timeout(self.limits.time(Limit::IdleTime), self.retired.notified()) => {}
+                () = crowded => {}
             }
-            let retired = std::mem::take(&mut self.inner.lock().retired);
-            self.stop_all(retired, false).await;
         }
     }
 
-    fn retire_idle(&self, time: std::time::Duration) {
-        let mut inner = self.inner.lock();
+    /// Retires those that were idle for too long, or the one that was it for the longest.
+    fn retire_idle(&self) {
+        let (mut inner, time) = (self.inner.lock(), self.limits.time(Limit::IdleTime));
         let old = inner.idle.extract_if(.., |idle| idle.since.elapsed() >= time);
-        let old: Vec<_> = old.map(|idle| idle.instance).collect();
+        let mut old: Vec<_> = old.map(|idle| idle.instance).collect();
+        if old.is_empty() && self.engine.is_crowded() && !inner.idle.is_empty() {
+            old.push(inner.idle.remove(0).instance);
+        }
         inner.retired.extend(old);
     }
 
     /// Tells instances that they go, all at once. What they say to that is for the log.
-    pub(super) async fn stop_all(&self, instances: Vec<Instance>, shutdown: bool) {
-        let stop = async |mut instance: Instance| {
+    pub(super) async fn stop_all(&self, instances: Vec<Box<Instance>>, shutdown: bool) {
+        let stop = async |mut instance: Box<Instance>| {
             let stopped = instance.perform(Job::Stop { shutdown }, &Context::default()).await;
             if let Err(error) = stopped {
                 tracing::warn!(connector = &*self.id, "stop: {error}");
@@ -240,7 +261,7 @@ impl Pool {
     }
 
     /// Lets no further call in, and gives the instances that no call holds, to be stopped.
-    pub(super) fn close(&self) -> Vec<Instance> {
+    pub(super) fn close(&self) -> Vec<Box<Instance>> {
         self.queue.close();
         let mut inner = self.inner.lock();
         let idle = std::mem::take(&mut inner.idle).into_iter().map(|idle| idle.instance);

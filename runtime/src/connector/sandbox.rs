@@ -71,6 +71,11 @@ impl State {
         self.scope = scope;
     }
 
+    /// Whether so many handles are left that a call can be expected to find enough.
+    pub(super) fn has_handles(&mut self) -> bool {
+        self.table.iter_mut().count() <= self.limits.count(Limit::Handles) / 2
+    }
+
     /// Ends what the call left behind.
     pub(super) fn leave(&mut self) {
         self.started.clear();
@@ -157,7 +162,7 @@ impl WasiHttpView for State {
     }
 }
 
-/// Counts the memory of an instance over all its memories and tables.
+/// Counts the memory of an instance over all its memories, and the elements of its tables.
 pub(super) struct Memory {
     limits: Arc<Limits>,
     used: usize,
@@ -188,6 +193,11 @@ impl Memory {
         Ok(())
     }
 
+    /// Whether there is room left for a call: memory that a guest once had it never gives back.
+    pub(super) fn has_room(&self) -> bool {
+        self.used <= self.limits.bytes(Limit::Memory) / 4 * 3
+    }
+
     /// Forgets what was refused: another call begins.
     pub(super) fn forget(&mut self) {
         self.refused = None;
@@ -210,8 +220,12 @@ impl ResourceLimiter for Memory {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // It fails anyway, and must cost nothing.
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
         let taken = self.take(desired.saturating_sub(current));
         if let Err(breach) = taken {
             self.refused = Some(breach);
@@ -223,8 +237,11 @@ impl ResourceLimiter for Memory {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
         let elements = self.elements.saturating_add(desired.saturating_sub(current));
         let granted = elements <= self.limits.count(Limit::TableElements);
         if granted {
