@@ -1,7 +1,7 @@
 //! The one wasmtime engine of a process: its memory, and the clock by which guests give way.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
@@ -48,8 +48,13 @@ impl Engine {
         let running = Arc::new(Running::default());
         let (clock, weak) = (engine.weak(), Arc::downgrade(&running));
         thread::Builder::new().name("epoch".into()).spawn(move || {
+            let mut quiet = 0;
             while let (Some(engine), Some(running)) = (clock.upgrade(), weak.upgrade()) {
-                running.wait_until_any();
+                quiet = if running.look() { 0 } else { quiet + 1 };
+                if quiet >= limits::QUIET_EPOCHS {
+                    running.sleep();
+                    continue;
+                }
                 drop(running);
                 thread::sleep(limits::EPOCH);
                 engine.increment_epoch();
@@ -189,36 +194,52 @@ fn slots() -> PoolingAllocationConfig {
 }
 
 /// How many guests run. The clock sleeps while there are none.
+///
+/// Telling it is a system call, and most calls are shorter than one: so it goes on for some ticks
+/// after the last one, and is only told when it sleeps.
 #[derive(Default)]
 struct Running {
-    count: Mutex<usize>,
-    changed: Condvar,
+    now: AtomicUsize,
+    /// How many began since the last look.
+    began: AtomicUsize,
+    sleeps: AtomicBool,
+    lock: Mutex<()>,
+    woken: Condvar,
 }
 
 impl Running {
     fn add(&self) {
-        let mut count = self.lock();
-        *count += 1;
-        // The clock sleeps only while there are none; telling it is a system call.
-        if *count == 1 {
-            self.changed.notify_one();
+        self.now.fetch_add(1, Ordering::SeqCst);
+        self.began.fetch_add(1, Ordering::Relaxed);
+        if self.sleeps.load(Ordering::SeqCst) {
+            // Whoever goes to sleep holds the lock until it listens.
+            drop(self.lock());
+            self.woken.notify_one();
         }
     }
 
     fn remove(&self) {
-        *self.lock() -= 1;
+        self.now.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Returns at the latest after a second, so that the clock thread notices the engine's end.
-    fn wait_until_any(&self) {
+    /// Whether any runs, or has run since the last look.
+    fn look(&self) -> bool {
+        self.began.swap(0, Ordering::Relaxed) > 0 || self.now.load(Ordering::SeqCst) > 0
+    }
+
+    /// Sleeps while none runs. Returns at the latest after a second, so that the clock thread notices
+    /// the engine's end.
+    fn sleep(&self) {
         const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
-        let count = self.lock();
-        drop(self.changed.wait_timeout_while(count, LOOK_AGAIN, |count| *count == 0));
+        let guard = self.lock();
+        self.sleeps.store(true, Ordering::SeqCst);
+        let none = |_: &mut ()| self.now.load(Ordering::SeqCst) == 0;
+        drop(self.woken.wait_timeout_while(guard, LOOK_AGAIN, none));
+        self.sleeps.store(false, Ordering::SeqCst);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, usize> {
-        // A count stays right whatever happened to the thread that held it.
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

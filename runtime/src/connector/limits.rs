@@ -9,6 +9,9 @@ pub const STACK: usize = 512 << 10;
 /// How often a running guest gives way to others and its time is checked.
 pub const EPOCH: Duration = Duration::from_millis(10);
 
+/// Epochs without a guest after which the clock sleeps until there is one.
+pub const QUIET_EPOCHS: u32 = 10;
+
 /// Actions of a connector, and fields, asks and so on.
 pub const MANIFEST_ITEMS: usize = 2000;
 
