@@ -39,9 +39,9 @@ pub const SLICE: Duration = Duration::from_millis(5);
 /// system call that asks for CPU time.
 pub const CHEAP_JOB: Duration = Duration::from_millis(5);
 
-/// Instances of a process at once, of all connectors: what 31 connectors can have that are as busy as
-/// they may be. The others wait for their turn.
-pub const INSTANCES: u32 = 2000;
+/// Instances of a process at once, of all connectors: what 15 connectors can have that are as busy as
+/// they may be. The others wait for their turn. Setting each aside takes a microsecond of the start.
+pub const INSTANCES: u32 = 1000;
 
 /// Addresses that are set aside for a memory: all that 32 bits can name, so that compiled code needs to
 /// check none.

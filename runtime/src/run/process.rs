@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::sync::{Arc, LazyLock};
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -24,7 +24,7 @@ pub(super) struct Process {
     pub grace: Duration,
     pub shared: Shared,
     pub loader: Loader,
-    pub transport: Transport,
+    pub transport: Arc<LazyLock<Transport>>,
     pub embedded: Embedded,
     pub ids: Ids,
     pub lookout: Lookout,
@@ -42,13 +42,20 @@ impl Process {
         shared: Shared,
         embedded: Embedded,
     ) -> anyhow::Result<Self> {
+        // Reading the system's root certificates takes as long as loading a connector, so it is done
+        // beside that. Whoever needs them first waits for the thread, which then ends.
+        let transport: Arc<LazyLock<Transport>> = Arc::new(LazyLock::new(Transport::default));
+        let ahead = transport.clone();
+        thread::spawn(move || {
+            let _ = LazyLock::force(&ahead);
+        });
         let cores = available_parallelism().map_or(1, usize::from);
         Ok(Self {
             loader: loader(&environment)?,
             environment: Arc::new(environment),
             grace,
             shared,
-            transport: Transport::default(),
+            transport,
             embedded,
             ids: Ids::default(),
             lookout: Lookout::default(),
