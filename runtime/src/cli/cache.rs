@@ -22,7 +22,7 @@ pub(super) fn cache(args: &args::Cache, environment: &Environment) -> anyhow::Re
 }
 
 fn show(folder: &Folder) -> anyhow::Result<String> {
-    let (entries, mine) = (folder.entries()?, settings_of(Engine::new()?.wasmtime()));
+    let (entries, mine) = (folder.entries()?, settings_of(&Engine::compiling()?));
     let now = SystemTime::now();
     let mut out = format!("{}\n", folder.path().display());
     for Found { digest, settings, bytes, used, .. } in &entries {
@@ -39,7 +39,7 @@ fn show(folder: &Folder) -> anyhow::Result<String> {
 }
 
 fn clear(folder: &Folder, only_old: bool) -> anyhow::Result<String> {
-    let mine = settings_of(Engine::new()?.wasmtime());
+    let mine = settings_of(&Engine::compiling()?);
     let freed = folder.clear(|entry| !only_old || entry.settings != mine)?;
     let (count, bytes) = (counted(freed.entries), mebibytes(freed.bytes));
     Ok(format!("removed {count}, {bytes}, from {}", folder.path().display()))

@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// An engine that compiles for the others and runs nothing.
-    pub(super) fn compiling() -> anyhow::Result<wasmtime::Engine> {
+    pub(crate) fn compiling() -> anyhow::Result<wasmtime::Engine> {
         Ok(wasmtime::Engine::new(&compiling())?)
     }
 

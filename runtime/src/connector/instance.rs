@@ -13,6 +13,7 @@ use super::config::Configuration;
 use super::engine::Engine;
 use super::error::{CallError, Failure};
 use super::host::journal::Journal;
+use super::json;
 use super::limits;
 use super::meter::Meter;
 use super::sandbox::{self, Furniture, Services, State};
@@ -171,6 +172,10 @@ impl Instance {
     }
 
     fn scrubbed(&self, answer: Answer) -> Result<String, CallError> {
+        if let Ok(text) = &answer {
+            let fits = json::check_size(text.len(), self.limits());
+            fits.map_err(|breach| CallError::BadResult(breach.into()))?;
+        }
         let vault = self.store.data().configuration.vault();
         let scrub = |text| vault.scrub(text);
         answer.map(scrub).map_err(|failure| Failure::from(failure).map(scrub).into())

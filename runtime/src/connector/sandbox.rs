@@ -79,6 +79,7 @@ impl State {
     /// Ends what the call left behind.
     pub(super) fn leave(&mut self) {
         self.started.clear();
+        self.hooks.leave();
         self.journal.leave();
     }
 }
@@ -106,12 +107,12 @@ pub(super) fn store(engine: &Engine, furniture: Furniture) -> Store<State> {
         .stdout(journal.stdout())
         .stderr(journal.stderr());
     let mut http = WasiHttpCtx::new();
-    let fields = limits.bytes(Limit::Fields);
-    http.set_field_size_limit(fields);
+    http.set_field_size_limit(limits.bytes(Limit::Fields));
     let vault = configuration.vault().clone();
     let allowance = Arc::default();
     let scope = Scope { call: None, deadline: Instant::now(), vault, allowance };
-    let hooks = Hooks::new(services.as_ref().map(|has| has.broker.clone()), scope.clone(), fields);
+    let broker = services.as_ref().map(|has| has.broker.clone());
+    let hooks = Hooks::new(broker, scope.clone(), limits.clone());
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.count(Limit::Handles));
     let (host_call, handles) = (limits.bytes(Limit::HostCall), limits.count(Limit::Handles));

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use fill_stream::{FillError, FillStream};
@@ -140,6 +141,25 @@ impl Vault {
     pub fn scrub(&self, text: String) -> String {
         self.everything.scrub_text(text)
     }
+
+    /// So many bytes of such a text, and how many more there are. However long it is, only its
+    /// beginning is read.
+    pub fn scrub_beginning(&self, text: &str, most: usize) -> (String, usize) {
+        // It tells nothing that may be half a secret, wherever it is cut.
+        let mut stream = ScrubStream::default().then(self.everything.clone());
+        let (mut clean, mut rest) = (Vec::new(), text);
+        while clean.len() <= most && !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.ceil_char_boundary(most.max(1)));
+            clean.extend_from_slice(&stream.push(Bytes::copy_from_slice(piece.as_bytes())));
+            rest = after;
+        }
+        // Where there is more, this comes after the cut.
+        clean.extend_from_slice(&stream.finish());
+        // Spellings are whole characters, so this loses none.
+        let mut clean = String::from_utf8_lossy(&clean).into_owned();
+        let cut = clean.split_off(clean.floor_char_boundary(most)).len();
+        (clean, cut + rest.len())
+    }
 }
 
 impl fmt::Debug for Vault {
@@ -175,6 +195,34 @@ mod tests {
         assert!(vault.answers().scrub(b"the-secret").is_some());
         assert!(!vault.scrub("an another-secret".into()).contains("another-secret"));
         assert_eq!(vault.scrub("not secret".into()), "not secret");
+    }
+
+    #[test]
+    fn a_text_is_cut_where_no_secret_is_halved() {
+        let vault = vault(&[]);
+        let whole = |text: &str| vault.scrub(text.to_owned());
+        for before in 0..60 {
+            for text in ["the-secret", "another-secret and the-secret", "dGhlLXNlY3JldA=="] {
+                let text = format!("{}{text}{}", "é".repeat(before), " and more".repeat(9));
+                let expected = whole(&text);
+                for most in [0, 1, 10, 50, 1000] {
+                    let (beginning, _) = vault.scrub_beginning(&text, most);
+                    let end = expected.floor_char_boundary(most);
+                    assert_eq!(beginning, expected[..end], "{most} of {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_counted() {
+        let vault = vault(&[]);
+        for (text, most, left) in [("", 5, 0), ("12345", 5, 0), ("123456", 5, 1), ("1234é", 5, 2)]
+        {
+            assert_eq!(vault.scrub_beginning(text, most).1, left, "{text}");
+        }
+        let long = "x".repeat(100_000);
+        assert_eq!(vault.scrub_beginning(&long, 1000), ("x".repeat(1000), 99_000));
     }
 
     #[test]

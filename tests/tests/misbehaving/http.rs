@@ -1,7 +1,7 @@
 //! Guests that are a burden to the broker.
 
 use aloma_tests::neighbours::Neighbours;
-use aloma_tests::{Answer, FakeApi, Gate, RawApi, StreamApi};
+use aloma_tests::{Answer, FakeApi, Gate, RawApi, StreamApi, Then};
 use async_compression::tokio::write::GzipEncoder;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -138,4 +138,33 @@ async fn forgotten_request() {
     silent.hang_up(both.local.process.log()).await;
     both.fails("misbehaveWithoutEnd", place.clone(), &["100 requests and timers", "started"]).await;
     both.fails("misbehaveByWasi", place, &["1000 handles", "handles in [limits]"]).await;
+}
+
+#[tokio::test]
+async fn forgotten_request_by_wasi_http() {
+    let (silent, api, gate) = (RawApi::silent().await, FakeApi::start(), Gate::default());
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of it";
+    let stuck = RawApi::start(half, Then::Stay).await;
+    api.answers("GET", "/last", [Answer::new(200, "").after(&gate)]);
+    let both = Neighbours::of("forgotten-request")
+        .limit("started", 9)
+        .allow_private(&silent.origin())
+        .allow_private(&stuck.origin())
+        .allow_private(&api.origin())
+        .start()
+        .await;
+    let log = both.local.process.log();
+    let places = json!({"url": format!("{}/", silent.origin()), "last": api.url("/last")});
+    let asking = async {
+        silent.asked(log).await;
+        gate.open();
+    };
+    let (told, ()) = tokio::join!(both.ends("misbehaveALittleByWasi", places.clone()), asking);
+    assert_eq!(told, json!({"misbehaveALittleByWasi": 200}));
+    silent.hang_up(log).await;
+    let place = json!({"url": format!("{}/", stuck.origin())});
+    let told = both.ends("misbehaveHalfWay", place).await;
+    assert_eq!(told, json!({"misbehaveHalfWay": 200}));
+    stuck.hang_up(log).await;
+    both.fails("misbehaveUntilRefused", places, &["ConnectionLimitReached"]).await;
 }

@@ -21,7 +21,7 @@ use crate::envelope::{Limit, Limits};
 const AT_ONCE: (usize, usize) = (2, 4);
 
 /// Compiled code is at most so many times as large as the component (connectors have 3 to 6 times) …
-const GROWTH: usize = 16;
+const GROWTH: usize = 8;
 /// … beside what every component brings: at most its memory's image and some functions.
 const BASE: usize = 64 << 20;
 
@@ -107,7 +107,11 @@ async fn in_child(program: &Path, component: &[u8], limits: &Limits) -> anyhow::
     let Ended { code, says, what } = ended?;
     match what {
         What::Done if code.len() > largest => {
-            bail!("its compiled code is larger than {} MiB", largest >> 20)
+            bail!(
+                "its compiled code is larger than {} MiB, which is {GROWTH} times its own size and \
+                 more; build it optimised, and without what it does not use",
+                largest >> 20
+            )
         }
         What::Done => Ok(code),
         What::Refused => bail!("it is damaged or cut off: {says}"),

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::broker::{Error, Request, Response};
+use crate::broker::{Broker, Error, Held, Request, Response, Scope};
 use crate::connector::bindings::aloma::connector::http as wit;
 use crate::connector::sandbox::State;
 use crate::envelope::{Limit, Limits};
@@ -79,31 +79,25 @@ impl Started {
 
 impl wit::Host for State {
     async fn send(&mut self, request: wit::Request) -> wasmtime::Result<Told> {
-        let broker = self.services.as_ref().map(|services| services.broker.clone());
-        let scope = self.scope().clone();
-        let outcome = match broker {
-            Some(broker) => broker.send(request.into(), &scope).await,
-            None => Err(no_network()),
+        let outcome = match self.begin(request) {
+            Ok(begun) => begun.send().await,
+            Err(error) => Err(error),
         };
         Ok(told(outcome))
     }
 
     fn start(&mut self, request: wit::Request) -> wasmtime::Result<wit::Handle> {
-        let broker = match &self.services {
-            _ if self.started.is_full(&self.limits) => return self.refuse(self.too_many()),
-            None => return self.refuse(no_network()),
-            Some(services) => services.broker.clone(),
-        };
-        let request = Request::from(request);
-        let mut held = broker.hold();
-        if let Err(error) = held.grow(request.body.as_ref().map_or(0, Bytes::len)) {
-            return self.refuse(error);
+        if self.started.is_full(&self.limits) {
+            return self.refuse(self.too_many());
         }
-        let (scope, outcomes) = (self.scope().clone(), self.started.outcomes.clone());
+        let begun = match self.begin(request) {
+            Ok(begun) => begun,
+            Err(error) => return self.refuse(error),
+        };
+        let outcomes = self.started.outcomes.clone();
         Ok(self.started.add(|handle| {
             let task = tokio::spawn(async move {
-                let outcome = broker.send(request, &scope).await;
-                drop(held);
+                let outcome = begun.send().await;
                 outcomes.by_handle.lock().insert(handle, outcome);
                 outcomes.changed.notify_one();
             });
@@ -121,6 +115,10 @@ impl wit::Host for State {
     }
 
     async fn wait(&mut self, handles: Vec<wit::Handle>) -> wasmtime::Result<Vec<wit::Handle>> {
+        // To look at millions of them would take this thread for seconds.
+        if handles.len() > most_handles(&self.limits) {
+            return Err(self.limits.breach(Limit::Started).into());
+        }
         let deadline = self.scope().deadline;
         let started = &self.started;
         loop {
@@ -153,10 +151,33 @@ impl wit::Host for State {
     }
 }
 
+/// A request, and the room that its body takes until there is an answer.
+struct Begun {
+    broker: Arc<Broker>,
+    request: Request,
+    scope: Scope,
+    held: Held,
+}
+
+impl Begun {
+    async fn send(self) -> Outcome {
+        let Self { broker, request, scope, held: _held } = self;
+        broker.send(request, &scope).await
+    }
+}
+
 impl State {
+    fn begin(&self, request: wit::Request) -> Result<Begun, Error> {
+        let services = self.services.as_ref().ok_or_else(no_network)?;
+        let (broker, request) = (services.broker.clone(), Request::from(request));
+        let mut held = broker.hold();
+        held.grow(request.body.as_ref().map_or(0, Bytes::len))?;
+        Ok(Begun { broker, request, scope: self.scope().clone(), held })
+    }
+
     fn refuse(&mut self, error: Error) -> wasmtime::Result<wit::Handle> {
         // Refusals are kept like answers, so a guest that only starts requests is stopped too.
-        if self.started.running.len() >= 2 * self.limits.count(Limit::Started) {
+        if self.started.running.len() >= most_handles(&self.limits) {
             return Err(self.limits.breach(Limit::Started).into());
         }
         let handle = self.started.add(|_| Running::Refused);
@@ -167,6 +188,11 @@ impl State {
     fn too_many(&self) -> Error {
         self.limits.breach(Limit::Started).into()
     }
+}
+
+/// Handles at once, those of refused requests among them.
+fn most_handles(limits: &Limits) -> usize {
+    2 * limits.count(Limit::Started)
 }
 
 fn told(outcome: Outcome) -> Told {

@@ -44,19 +44,20 @@ impl Journal {
         Self { connector, events, vault, limits, call }
     }
 
-    /// Lines belong to this call from now on, and the count of lines begins anew.
+    /// Lines belong to this call from now on, and the count of lines begins anew. What was lost before
+    /// belongs to no call, or to one that was given up.
     pub fn enter(&self, id: Option<Arc<str>>) {
-        *self.call.lock() = Call::new(id, &self.limits);
-    }
-
-    /// The call is over. Says how many lines it lost.
-    pub fn leave(&self) {
-        let next = Call::new(None, &self.limits);
+        let next = Call::new(id, &self.limits);
         let call = std::mem::replace(&mut *self.call.lock(), next);
         if call.suppressed > 0 {
             let text = format!("{} more lines suppressed", call.suppressed);
             self.tell(call.id, Level::WARN, text);
         }
+    }
+
+    /// The call is over. Says how many lines it lost.
+    pub fn leave(&self) {
+        self.enter(None);
     }
 
     /// Whether lines of this level reach anybody.
@@ -68,11 +69,9 @@ impl Journal {
     pub fn line(&self, level: Level, text: String) {
         // Before it is scrubbed and cut, so that a flood costs nothing.
         let Some(call) = self.call.lock().admit(text.len().min(self.longest())) else { return };
-        // Before it is cut, which could leave half a secret.
-        let mut text = self.vault.scrub(text);
-        if text.len() > self.longest() {
-            let rest = text.split_off(text.floor_char_boundary(self.longest()));
-            text.push_str(&format!("… ({} bytes cut)", rest.len()));
+        let (mut text, rest) = self.vault.scrub_beginning(&text, self.longest());
+        if rest > 0 {
+            text.push_str(&format!("… ({rest} bytes cut)"));
         }
         self.tell(call, level, text);
     }
@@ -111,6 +110,12 @@ impl Journal {
     /// Standard error of an instance, as lines of level warn.
     pub fn stderr(self: &Arc<Self>) -> Lines {
         Lines::new(self, Level::WARN)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -298,6 +303,22 @@ mod tests {
         }
         journal.leave();
         assert_eq!(lines(&mut watch).last().map(String::as_str), Some("7 more lines suppressed"));
+    }
+
+    #[test]
+    fn what_a_call_lost_is_told_though_it_never_ends() {
+        let (journal, mut watch) = journal();
+        let too_many = || {
+            for _ in 0..=Limits::default().count(Limit::LogLines) {
+                journal.line(Level::INFO, "again".into());
+            }
+        };
+        too_many();
+        journal.enter(Some("given up".into()));
+        assert_eq!(lines(&mut watch).last().map(String::as_str), Some("1 more lines suppressed"));
+        too_many();
+        drop(journal);
+        assert_eq!(lines(&mut watch).last().map(String::as_str), Some("1 more lines suppressed"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod codes;
 mod hoard;
 mod outgoing;
+mod pending;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,10 @@ use wasmtime_wasi_http::{
 };
 
 use crate::broker::{Broker, Request, Scope, Streamed};
+use crate::envelope::{Limit, Limits};
 use hoard::{Hoard, Verdict};
 use outgoing::{Mishap, gather};
+use pending::Pending;
 
 type Answered = http::Response<WasiBody>;
 type Rest = Box<dyn Future<Output = Result<(), WasiError>> + Send>;
@@ -29,14 +32,15 @@ pub struct Hooks {
     broker: Option<Arc<Broker>>,
     scope: Scope,
     hoard: Hoard,
-    /// Bytes of the header fields of one message.
-    fields: usize,
+    pending: Pending,
+    limits: Arc<Limits>,
 }
 
 impl Hooks {
     /// Without a broker every request is denied.
-    pub fn new(broker: Option<Arc<Broker>>, scope: Scope, fields: usize) -> Self {
-        Self { broker, scope, hoard: Hoard::default(), fields }
+    pub fn new(broker: Option<Arc<Broker>>, scope: Scope, limits: Arc<Limits>) -> Self {
+        let pending = Pending::new(limits.count(Limit::Started));
+        Self { broker, scope, hoard: Hoard::default(), pending, limits }
     }
 
     /// Called before every call of `wasi:http`. A guest that keeps too many header fields loses them,
@@ -44,7 +48,9 @@ impl Hooks {
     pub fn tend(&mut self, table: &mut ResourceTable, context: &mut WasiHttpCtx) {
         match self.hoard.look(table) {
             None => {}
-            Some(Verdict::Fine) => context.set_field_size_limit(self.fields),
+            Some(Verdict::Fine) => {
+                context.set_field_size_limit(self.limits.bytes(Limit::Fields));
+            }
             Some(Verdict::TooMuch) => context.set_field_size_limit(0),
         }
     }
@@ -52,6 +58,12 @@ impl Hooks {
     /// Requests belong to this call from now on.
     pub fn enter(&mut self, scope: Scope) {
         self.scope = scope;
+    }
+
+    /// Ends the requests of the call.
+    pub fn leave(&mut self) {
+        self.pending.end();
+        self.pending = Pending::new(self.limits.count(Limit::Started));
     }
 }
 
@@ -77,22 +89,42 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Rest,
     ) -> Box<dyn Future<Output = Result<(Answered, Rest), WasiError>> + Send> {
-        let (broker, scope) = (self.broker.clone(), self.scope.clone());
+        let (broker, scope, place) =
+            (self.broker.clone(), self.scope.clone(), self.pending.place());
         Box::new(async move {
             let broker = broker.ok_or(WasiError::HttpRequestDenied)?;
-            let (head, body) = request.into_parts();
-            let mishap = Mishap::default();
-            let (body, upload) = gather(body, content_length(&head.headers), &mishap).await?;
-            let request = read_request(&head, body, options);
-            let (timeout, pause) = (request.timeout.is_some(), request.pause_timeout.is_some());
-            let answer = broker.open(request, upload, &scope).await;
-            // What the guest did wrong itself is nearer the truth than what came of it.
-            let answer = answer.map_err(|error| {
-                mishap.take().unwrap_or_else(|| codes::of_request(error, &head, timeout))
-            })?;
-            Ok((answered(answer, pause)?, Box::new(std::future::ready(Ok(()))) as Rest))
+            let place = place.ok_or(WasiError::ConnectionLimitReached)?;
+            let answer = place.work(ask(&broker, request, options, &scope)).await?;
+            let (head, body) = answer.into_parts();
+            let (body, end) = place.keep(body);
+            let end = async move {
+                end.await;
+                Ok(())
+            };
+            Ok((Answered::from_parts(head, body), Box::new(end) as Rest))
         })
     }
+}
+
+async fn ask(
+    broker: &Broker,
+    request: http::Request<WasiBody>,
+    options: Option<RequestOptions>,
+    scope: &Scope,
+) -> Result<Answered, WasiError> {
+    let (head, body) = request.into_parts();
+    let (mishap, mut held) = (Mishap::default(), broker.hold());
+    let length = content_length(&head.headers);
+    let (body, upload) = gather(body, length, &mut held, &mishap).await?;
+    let request = read_request(&head, body, options);
+    let (timeout, pause) = (request.timeout.is_some(), request.pause_timeout.is_some());
+    let answer = broker.open(request, upload, scope).await;
+    drop(held);
+    // What the guest did wrong itself is nearer the truth than what came of it.
+    let answer = answer.map_err(|error| {
+        mishap.take().unwrap_or_else(|| codes::of_request(error, &head, timeout))
+    })?;
+    answered(answer, pause)
 }
 
 fn content_length(headers: &http::HeaderMap) -> Option<u64> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
+use crate::broker::Held;
 use crate::connector::bindings::aloma::connector::types;
 use crate::connector::bindings::aloma::connector::workspace as wit;
 use crate::connector::error::Failure;
@@ -59,6 +60,10 @@ pub struct Blob {
     pub meta: Option<Box<RawValue>>,
 }
 
+/// The host holds a file that is stored so many times over: as it is, in base64, which takes a third
+/// more, and as JSON on its way to the workspace.
+const COPIES: usize = 4;
+
 impl State {
     fn workspace(&self) -> Result<Arc<dyn Workspace>, Failure> {
         let services = self.services.as_ref();
@@ -68,6 +73,20 @@ impl State {
             retryable: false,
             detail: None,
         })
+    }
+
+    /// Room for so many bytes, until it is dropped. None where nothing can be sent anyway.
+    fn hold(&self, bytes: usize) -> Result<Option<Held>, Failure> {
+        let Some(services) = &self.services else { return Ok(None) };
+        let mut held = services.broker.hold();
+        let grown = held.grow(bytes).map_err(|error| Failure {
+            code: "limit".into(),
+            message: error.to_string(),
+            // Other requests may be over then.
+            retryable: true,
+            detail: None,
+        });
+        grown.map(|()| Some(held))
     }
 }
 
@@ -97,8 +116,10 @@ impl wit::Host for State {
     async fn create_blob(&mut self, blob: wit::NewBlob) -> Told<String> {
         let wit::NewBlob { content, name, mimetype, meta, task_id } = blob;
         let (workspace, limits) = (self.workspace(), &*self.limits);
+        let held = self.hold(COPIES.saturating_mul(content.len()));
         let answer = async {
             let meta = meta.map(|meta| sound("meta", meta, limits)).transpose()?;
+            let _held = held?;
             let blob = NewBlob { content, name, mimetype, meta, task_id };
             workspace?.create_blob(blob).await
         };

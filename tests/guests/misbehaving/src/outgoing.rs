@@ -107,7 +107,8 @@ fn write(stream: &OutputStream, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-fn failed(code: wasip2::http::types::ErrorCode) -> Error {
+/// An error with the code of what went wrong.
+pub fn failed(code: wasip2::http::types::ErrorCode) -> Error {
     Error::msg(format!("{code:?}"))
 }
 

@@ -89,6 +89,8 @@ fn size(fields: &FieldMap) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::time::Instant;
 
     use super::super::Hooks;
@@ -105,7 +107,8 @@ mod tests {
         let scope = Scope { call: None, deadline: Instant::now(), vault, allowance };
         let mut fields = FieldMap::new_mutable(1 << 20);
         let value = vec![b'x'; 100 << 10];
-        fields.append(&mut Hooks::new(None, scope, 0), "x-large".into(), value).expect("room");
+        let mut hooks = Hooks::new(None, scope, Arc::default());
+        fields.append(&mut hooks, "x-large".into(), value).expect("room");
         fields
     }
 

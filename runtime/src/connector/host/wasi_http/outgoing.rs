@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
-use crate::broker::{Error, Upload};
+use super::codes;
+use crate::broker::{Error, Held, Upload};
 
 /// A body that is whole within this size and time is sent with its length, which some servers insist
 /// on, and again where that is safe. A guest may also wait for the answer before it goes on writing;
@@ -36,10 +37,12 @@ impl Mishap {
     }
 }
 
-/// The body, whole where it is small, else as an upload that begins with what was read.
+/// The body, whole where it is small, else as an upload that begins with what was read. What was read
+/// is held.
 pub async fn gather(
     mut body: WasiBody,
     length: Option<u64>,
+    held: &mut Held,
     mishap: &Mishap,
 ) -> Result<(Option<Bytes>, Option<Upload>), WasiError> {
     let until = Instant::now() + GATHERING;
@@ -49,7 +52,10 @@ pub async fn gather(
         match timeout_at(until, body.frame()).await {
             Ok(None) => return Ok(((!begin.is_empty()).then(|| begin.freeze()), None)),
             Ok(Some(frame)) => match frame?.into_data() {
-                Ok(data) => begin.extend_from_slice(&data),
+                Ok(data) => {
+                    held.grow(data.len()).map_err(|error| codes::of_answer(error, false))?;
+                    begin.extend_from_slice(&data);
+                }
                 Err(frame) => trailers = Some(frame),
             },
             Err(_) => break,
