@@ -1,6 +1,6 @@
 //! Tasks and blobs: what a controller asks of its workspace.
 
-use aloma_tests::{Scene, error_of};
+use aloma_tests::{Scene, error_of, guest};
 use serde_json::json;
 
 #[tokio::test]
@@ -31,6 +31,22 @@ async fn a_file_is_stored_with_all_that_is_known_of_it() {
     assert_eq!(packet["name"], "a.txt");
     assert_eq!(packet["mimetype"], "text/plain");
     assert_eq!(packet["size"], 5);
+}
+
+#[tokio::test]
+async fn a_file_that_the_host_has_no_room_for_is_not_stored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("connector.toml");
+    let component = guest("hooks");
+    let settings = format!("component = '{}'\n[limits]\nheld-mib = 1\n", component.display());
+    std::fs::write(&file, settings).expect("a file");
+    let scene = Scene::file(&file).start().await;
+    scene.workspace.respond("connector.blob.create", |_| json!({"id": "blob-1"}));
+    let sized = |bytes: usize| json!({"text": "x".repeat(bytes), "name": "a.txt"});
+    let refused = scene.query(&["storeFile"], sized(300 << 10)).await;
+    assert!(error_of(&refused).contains("held-mib"), "{refused}");
+    let stored = scene.query(&["storeFile"], sized(200 << 10)).await;
+    assert_eq!(stored, json!({"id": "blob-1"}));
 }
 
 #[tokio::test]

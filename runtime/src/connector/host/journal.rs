@@ -283,6 +283,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_cut_as_if_all_of_it_had_been_scrubbed() {
+        let events = Events::default();
+        let mut watch = events.watch();
+        let values = [("KEY".to_owned(), "the-secret".into())].into();
+        let placeholders = Placeholders::new(["KEY".to_owned()]);
+        let vault = Vault::new(values, &placeholders, &Default::default());
+        let limits = Limits::default().with(Limit::LogLine, 1);
+        let journal = Journal::new("c".into(), events, Arc::new(vault), Arc::new(limits));
+        // The secret lies across the end of what is read at first, and of what is shown.
+        for before in 1010..1030 {
+            journal
+                .line(Level::INFO, format!("{}the-secret{}", "x".repeat(before), "y".repeat(5000)));
+            let line = lines(&mut watch).remove(0);
+            let shown = line.split('…').next().expect("a beginning").trim_start_matches('x');
+            assert!(
+                shown.len() <= 1024 && "aloma-sealed-".starts_with(&shown[..shown.len().min(13)]),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
     fn a_long_line_is_cut_and_says_so() {
         let (journal, mut watch) = journal();
         journal.line(Level::INFO, "ä".repeat(Limits::default().bytes(Limit::LogLine)));
