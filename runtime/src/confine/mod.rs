@@ -49,7 +49,7 @@ pub fn confine(needs: &Needs) -> Report {
 
 /// An operator who puts a new file there should not have to guess.
 fn tell_alone(needs: &Needs) {
-    for file in &needs.alone {
+    for file in needs.alone() {
         tracing::info!(
             "{} can be read and its folder cannot, because that holds far more: a file that takes its \
              place is seen after a restart; to have it seen at once, give it a folder of its own",
