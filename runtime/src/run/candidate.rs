@@ -82,9 +82,7 @@ impl Candidate {
         process: &Process,
     ) -> anyhow::Result<Self> {
         let environment = &process.environment;
-        let turn = process.loading.acquire().await.context("the process ends")?;
         let loaded = settings.load(&process.loader).await?;
-        drop(turn);
         let manifest = loaded.manifest.clone();
         let id = settings.id(&manifest, environment);
         let configuration = settings.configuration(&id, &manifest, environment)?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -29,8 +28,6 @@ pub(super) struct Process {
     pub ids: Ids,
     pub lookout: Lookout,
     pub token: EnvironmentToken,
-    /// Connectors that are compiled and described at once.
-    pub loading: Semaphore,
     /// Connectors that go to their workspaces at once.
     pub dialling: Semaphore,
 }
@@ -42,7 +39,6 @@ impl Process {
         shared: Shared,
         embedded: Embedded,
     ) -> anyhow::Result<Self> {
-        let cores = available_parallelism().map_or(1, usize::from);
         Ok(Self {
             loader: loader(&environment)?,
             environment: Arc::new(environment),
@@ -53,8 +49,6 @@ impl Process {
             ids: Ids::default(),
             lookout: Lookout::default(),
             token: EnvironmentToken::default(),
-            // More would only take turns at the same cores.
-            loading: Semaphore::new(cores),
             dialling: Semaphore::new(DIALLING),
         })
     }
