@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -167,6 +167,7 @@ async fn run_fixed(
         () = kept => {}
         () = follow_files(process, watch, signals) => {}
     }
+    ensure!(shutdown.is_cancelled(), "no connector runs any more; start the program again");
     Ok(())
 }
 

@@ -172,7 +172,7 @@ async fn a_file_that_is_too_large_is_not_read() {
     assert!(error.contains("more than 64 MiB"), "{error}");
     assert!(error.contains("component-mib in [limits]"), "{error}");
     let error = loading.error(Path::new("/dev/zero"), &Limits::default()).await;
-    assert!(error.contains("more than 64 MiB"), "{error}");
+    assert!(error.contains("it is no file; give the .wasm file"), "{error}");
     loading.still_loads().await;
 }
 
@@ -301,4 +301,28 @@ async fn a_running_connector_does_not_notice_a_hostile_file() {
     let (error, answer) = tokio::join!(loading.error(&path, &limits), call);
     assert!(error.contains("compile-seconds"), "{error}");
     assert!(answer.to_string().contains("Ann"), "{answer}");
+}
+
+/// Who compiled once held up everybody else: a few hostile files were enough for all of a process.
+#[tokio::test]
+async fn what_is_in_the_cache_is_loaded_while_others_compile() {
+    let mut loading = Loading::new();
+    loading.still_loads().await;
+    let stuck = script(&loading.folder, "exec sleep 600");
+    let cache = Cache::open(&loading.folder.path().join("cache")).expect("a cache");
+    let engine = Engine::new().expect("an engine");
+    loading.loader = Loader::new(engine, Some(Arc::new(cache)), Compiler::child_of(&stuck));
+    let mut compiling = tokio::task::JoinSet::new();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for number in 0..2 * cores {
+        let path = loading.folder.path().join(format!("{number}.wasm"));
+        std::fs::write(&path, functions(number + 1, b"\0\x0b")).expect("a file");
+        let loader = loading.loader.clone();
+        compiling.spawn(async move { loader.load(&path, &Limits::default()).await.map(drop) });
+    }
+    tokio::task::yield_now().await;
+    tokio::select! {
+        () = loading.still_loads() => {}
+        _ = compiling.join_next() => panic!("the good one waited until another had ended"),
+    }
 }

@@ -163,3 +163,10 @@ async fn confinement_can_be_left_out_and_that_is_told() {
     assert!(warning.contains("WARN"), "{warning}");
     assert_eq!(added_filters(&local.process), 0);
 }
+
+#[tokio::test]
+async fn a_workspace_of_its_own_is_confined() {
+    let local = Local::start(["workspace"]).await;
+    local.get("/api/connectors").await;
+    is_confined(&local.process);
+}

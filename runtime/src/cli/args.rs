@@ -54,7 +54,8 @@ pub(super) enum Command {
 /// alone has the settings of ./connector.toml, where there is one and no second FILE is named.
 ///
 /// Ctrl-C or SIGTERM ends it: calls under way get some time to finish, and every one is answered.
-/// SIGHUP makes it read the files again, and --watch does that by itself: a new version takes over
+/// SIGHUP makes it read the files again (on a terminal, which sends it when it is closed, it ends
+/// `run`, too), and --watch does that by itself: a new version takes over
 /// without dropping the link, its configuration or its tokens, and calls under way finish on the old
 /// one. A new version that does not load, asks for more than was accepted or has a wrong setting is
 /// not taken; the log says why.
@@ -95,8 +96,7 @@ pub(super) struct Run {
 #[derive(Debug, Args)]
 pub(super) struct End {
     /// Seconds that calls under way may take to finish when the process is asked to stop, and on a
-    /// version that was replaced. With what comes after, the default stays within the 30 seconds that
-    /// orchestrators give
+    /// version that was replaced. What comes after takes a few more; orchestrators give 30 for all of it
     #[arg(long, value_name = "SECONDS", default_value_t = 20,
           value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub shutdown_timeout: u64,
@@ -119,7 +119,8 @@ pub(super) struct End {
 /// REGISTRATION_TOKEN of the environment is only for a single one. Without any, it joins the embedded
 /// workspace.
 ///
-/// Ctrl-C or SIGTERM ends it as it ends `run`; SIGHUP makes it read everything again.
+/// Ctrl-C or SIGTERM ends it as it ends `run`; SIGHUP makes it read everything again, or on a terminal,
+/// which sends it when it is closed, ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -257,6 +258,10 @@ pub(super) struct Diff {
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+    /// Let this process open any file and make any system call, as far as its user may. It gives that up
+    /// after its start, where the kernel can hold it to that; see `aloma-wasm doctor`
+    #[arg(long)]
+    pub no_confinement: bool,
 }
 
 /// Write into a connector.toml what its connector asks for, so that a version that asks for more does
@@ -278,6 +283,10 @@ pub(super) struct Accept {
     /// Print the table and write nothing
     #[arg(long)]
     pub print: bool,
+    /// Let this process open any file and make any system call, as far as its user may. It gives that up
+    /// after its start, where the kernel can hold it to that; see `aloma-wasm doctor`
+    #[arg(long)]
+    pub no_confinement: bool,
 }
 
 /// Make the key pair that opens secret configuration
@@ -362,6 +371,10 @@ pub(super) struct Workspace {
     /// How much to log
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
+    /// Let this process open any file and make any system call, as far as its user may. It gives that up
+    /// after its start, where the kernel can hold it to that; see `aloma-wasm doctor`
+    #[arg(long)]
+    pub no_confinement: bool,
 }
 
 /// Make a new Rust connector

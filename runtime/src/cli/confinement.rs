@@ -1,13 +1,14 @@
 //! What each command still needs once its settings are read, and nothing more.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args;
 use super::serve;
 use crate::confine::{Needs, confine};
 use crate::run::{ConnectorSettings, local_data, settings_files};
 use crate::settings::choice::Choice;
+use crate::settings::file::File;
 use crate::settings::{self, Environment};
 
 /// Confines the process before `run`.
@@ -67,6 +68,52 @@ pub(super) fn of_inspect(args: &args::Inspect, environment: &Environment) -> any
         [Some(component), file.map(|file| file.path)].into_iter().flatten()
     });
     confine(&files.fold(own(environment), Needs::read_file)).tell();
+    Ok(())
+}
+
+/// Confines the process before `policy diff` and `policy accept`, which look at what nobody knows yet.
+pub(super) fn of_policy(
+    command: &args::PolicyCommand,
+    environment: &Environment,
+) -> anyhow::Result<()> {
+    let needs = match command {
+        // It runs no connector.
+        args::PolicyCommand::Suggest(_) => return Ok(()),
+        args::PolicyCommand::Diff(args) if args.no_confinement => return stay_free(),
+        args::PolicyCommand::Accept(args) if args.no_confinement => return stay_free(),
+        args::PolicyCommand::Diff(args) => {
+            let files = [&args.old, &args.new].map(|file| named(file));
+            files.iter().flatten().fold(own(environment), Needs::read_file)
+        }
+        args::PolicyCommand::Accept(args) => {
+            let files = args.component.iter().cloned().chain(named(&args.settings));
+            let needs = files.fold(own(environment), Needs::read_file);
+            // The file is replaced by one that is written beside it, where its name really leads.
+            let folder = args.settings.canonicalize().ok();
+            let folder = folder.filter(|_| !args.print);
+            let folder = folder.as_deref().and_then(Path::parent);
+            folder.into_iter().fold(needs, Needs::keep_folder)
+        }
+    };
+    confine(&needs).tell();
+    Ok(())
+}
+
+/// A file, and the component that it names where it has settings. What is wrong with it is told later.
+fn named(file: &Path) -> Vec<PathBuf> {
+    let component = File::read(file).ok().and_then(|file| file.component);
+    [Some(file.to_owned()), component].into_iter().flatten().collect()
+}
+
+/// Confines the process before `workspace`, which reads no connector and is talked to by them.
+pub(super) fn of_workspace(
+    args: &args::Workspace,
+    environment: &Environment,
+) -> anyhow::Result<()> {
+    if args.no_confinement {
+        return stay_free();
+    }
+    confine(&embedded(own(environment), &args.local, environment)).tell();
     Ok(())
 }
 

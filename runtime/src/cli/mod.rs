@@ -72,11 +72,13 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => {
             let environment = Environment::of_process();
             log_to_stderr(None, &environment, LogLevel::Warn);
+            confinement::of_policy(&command, &environment)?;
             return block_on(policy::policy(command, environment));
         }
         Command::Workspace(args) => {
             let environment = Environment::of_process();
             log_to_stderr(args.log_level, &environment, LogLevel::Info);
+            confinement::of_workspace(&args, &environment)?;
             block_on(workspace::workspace(args, environment))?;
         }
         Command::Keys(args) => keys::keys(&args)?,
@@ -126,6 +128,9 @@ fn log_to_stderr(flag: Option<LogLevel>, environment: &Environment, default: Log
     let filter = EnvFilter::new(format!("warn,{quiet},aloma_wasm={level},connector={level}"));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(in_colour(environment));
+    // It would tell of a log that cannot be written on that same log, and panic: a terminal may be closed
+    // while calls under way still finish.
+    let builder = builder.log_internal_errors(false);
     builder.with_target(false).with_writer(std::io::stderr).init();
 }
 

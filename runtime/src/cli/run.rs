@@ -34,18 +34,22 @@ pub(super) fn announce(local: &LocalWorkspace) -> anyhow::Result<()> {
 }
 
 /// What the process is told from outside: to stop, and to read its files again.
+///
+/// SIGHUP asks for the second. With a terminal it comes when that is closed, and asks for the first.
 pub(super) fn signals() -> anyhow::Result<Signals> {
-    let signals = Signals { shutdown: until_asked_to_stop()?, ..Signals::default() };
-    // With a terminal, it comes when that is closed, and the process goes as others do.
-    if std::io::stdin().is_terminal() {
-        return Ok(signals);
-    }
     let mut hang_up = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    let reload = signals.reload.clone();
+    let signals = Signals { shutdown: until_asked_to_stop()?, ..Signals::default() };
+    let Signals { shutdown, reload } = signals.clone();
+    let has_terminal = std::io::stdin().is_terminal();
     // Lives as long as the process.
     tokio::spawn(async move {
         while hang_up.recv().await.is_some() {
-            reload.notify_one();
+            if has_terminal {
+                tracing::info!("stopping: the terminal was closed");
+                shutdown.cancel();
+            } else {
+                reload.notify_one();
+            }
         }
     });
     Ok(signals)

@@ -97,10 +97,6 @@ const FILES: &[c_long] = &[
     libc::SYS_fchown,
     libc::SYS_umask,
     libc::SYS_utimensat,
-    // Folders of connectors that are watched.
-    libc::SYS_inotify_init1,
-    libc::SYS_inotify_add_watch,
-    libc::SYS_inotify_rm_watch,
 ];
 
 const EVENTS: &[c_long] = &[
@@ -256,7 +252,6 @@ const OF_OLD: &[c_long] = &[
     libc::SYS_fork,
     libc::SYS_getdents,
     libc::SYS_getpgrp,
-    libc::SYS_inotify_init,
     libc::SYS_link,
     libc::SYS_lstat,
     libc::SYS_mkdir,

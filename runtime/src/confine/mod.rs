@@ -13,7 +13,13 @@ pub(crate) mod probe;
 mod seccomp;
 mod system;
 
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 pub use self::needs::Needs;
+
+/// Whether Landlock refuses files to this process. Confining is about a whole process, and for good.
+static IS_CONFINED: AtomicBool = AtomicBool::new(false);
 
 /// What is in force after [`confine`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +48,7 @@ pub fn confine(needs: &Needs) -> Report {
     // Landlock first: its own calls are none that connectors need, so the list does not have them.
     let files = landlock::restrict(needs);
     if matches!(files, Wall::Stands(_)) {
+        IS_CONFINED.store(true, Ordering::Relaxed);
         tell_alone(needs);
     }
     Report { files, calls: seccomp::restrict() }
@@ -49,13 +56,27 @@ pub fn confine(needs: &Needs) -> Report {
 
 /// An operator who puts a new file there should not have to guess.
 fn tell_alone(needs: &Needs) {
-    for file in &needs.alone {
+    for file in needs.alone() {
         tracing::info!(
             "{} can be read and its folder cannot, because that holds far more: a file that takes its \
              place is seen after a restart; to have it seen at once, give it a folder of its own",
             file.display()
         );
     }
+}
+
+/// Says what to do where a file was refused, which may be this wall's doing.
+pub fn with_remedy(error: anyhow::Error) -> anyhow::Error {
+    // Some on the way have made a text of it.
+    let refused = std::io::Error::from(ErrorKind::PermissionDenied).to_string();
+    let text = format!("{error:#}");
+    if !IS_CONFINED.load(Ordering::Relaxed) || !text.to_lowercase().contains(&refused) {
+        return error;
+    }
+    anyhow::anyhow!(
+        "{text}; this process may read only what it was told of at its start: put the file into the \
+         served folder, restart, or use --no-confinement"
+    )
 }
 
 impl Report {

@@ -88,6 +88,17 @@ impl Needs {
         }
     }
 
+    /// The files that are there and whose folder can really not be read.
+    pub(super) fn alone(&self) -> impl Iterator<Item = &PathBuf> {
+        let folders = self.read.iter().chain(&self.keep);
+        let readable: Vec<_> = folders.filter_map(|folder| folder.canonicalize().ok()).collect();
+        let is_alone = move |file: &&PathBuf| {
+            let folder = named_in(file).filter(|_| file.exists());
+            folder.is_some_and(|folder| !readable.iter().any(|one| folder.starts_with(one)))
+        };
+        self.alone.iter().filter(is_alone)
+    }
+
     /// Whether a folder holds far more than somebody means who names a file in it.
     fn is_broad(&self, folder: &Path) -> bool {
         let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
@@ -137,6 +148,23 @@ mod tests {
         }
         let here = Needs::default().read_file("Cargo.toml");
         assert_eq!(here.read, [PathBuf::from(".")], "a file that is no link is granted once");
+    }
+
+    #[test]
+    fn alone_is_what_is_there_and_in_no_folder_that_is_granted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["a.toml", "b.toml"] {
+            std::fs::write(at(name), "").expect("a file");
+        }
+        // All of this folder is home, so that no file has its folder granted with it.
+        let named = || ["a.toml", "b.toml", "missing"].map(at).into_iter();
+        let home = || Needs::new(Some(at("home")));
+        std::fs::create_dir(at("home")).expect("a folder");
+        let alone = named().fold(home(), Needs::read_file);
+        assert!(alone.alone().eq(&[at("a.toml"), at("b.toml")]));
+        let served = named().fold(home().read_folder(folder.path()), Needs::read_file);
+        assert_eq!(served.alone().count(), 0, "its folder is granted as a whole");
     }
 
     #[test]

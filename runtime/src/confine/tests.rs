@@ -52,6 +52,23 @@ fn does_not_exist<T>(outcome: io::Result<T>) {
 }
 
 #[test]
+fn a_refusal_says_what_to_do_once_the_process_is_confined() {
+    in_a_child("a_refusal_says_what_to_do_once_the_process_is_confined", |folder| {
+        fs::write(folder.join("key"), "").expect("a file");
+        let told = |error: io::Error| with_remedy(error.into()).to_string();
+        let refused = || io::Error::from_raw_os_error(libc::EACCES);
+        assert!(!told(refused()).contains("--no-confinement"), "it was not this program's doing");
+        if abi(&confine(&Needs::default())) == 0 {
+            return;
+        }
+        let error = fs::read(folder.join("key")).expect_err("it is refused");
+        assert!(told(error).ends_with("or use --no-confinement"));
+        let missing = io::Error::from_raw_os_error(libc::ENOENT);
+        assert!(!told(missing).contains("--no-confinement"), "that would not help");
+    });
+}
+
+#[test]
 fn files_outside_are_refused_and_our_own_are_not() {
     in_a_child("files_outside_are_refused_and_our_own_are_not", |folder| {
         let at = |name: &str| -> PathBuf { folder.join(name) };

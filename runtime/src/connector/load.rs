@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime::component::Component;
 
@@ -25,6 +27,10 @@ use crate::envelope::{Limit, Limits};
 use crate::events::Events;
 use crate::manifest::Manifest;
 
+/// Files at once that are compiled or wait for a compiler, of which there are fewer. Each of them is in
+/// memory.
+const COMPILING: usize = 8;
+
 /// The compiled schemas of actions' arguments, by action.
 pub(super) type Schemas = BTreeMap<String, Arguments>;
 
@@ -34,6 +40,21 @@ pub(super) type Schemas = BTreeMap<String, Arguments>;
 pub struct Loader {
     code: Code,
     known: Arc<Known>,
+    turns: Arc<Turns>,
+}
+
+/// How many connectors are at which step. Who compiles holds up nobody who does not need to.
+struct Turns {
+    /// Reading, and describing. More than there are cores would only take turns at the same cores.
+    working: Semaphore,
+    compiling: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self { working: Semaphore::new(cores), compiling: Semaphore::new(COMPILING) }
+    }
 }
 
 /// A component that is a connector, compiled and described, and not yet running.
@@ -54,7 +75,11 @@ pub struct Loaded {
 impl Loader {
     /// What compiles with this compiler what is not in the cache, for this engine.
     pub fn new(engine: Engine, cache: Option<Arc<Cache>>, compiler: Compiler) -> Self {
-        Self { code: Code { engine, cache, compiler }, known: Arc::default() }
+        Self {
+            code: Code { engine, cache, compiler },
+            known: Arc::default(),
+            turns: Arc::default(),
+        }
     }
 
     /// Loads a connector from a file. Compiles it unless it is known or the cache has it.
@@ -68,11 +93,12 @@ impl Loader {
 
     async fn load_file(&self, path: &Path, limits: &Limits) -> anyhow::Result<Loaded> {
         let engine = &self.code.engine;
-        let source = self.source(path, limits).await?;
-        let name = &*source.name;
-        let pre = self.pre(&source, limits).await?;
+        let (source, pre) = self.code(path, limits).await?;
         let imports = imports(pre.instance_pre().component(), engine);
+        let name = &*source.name;
+        let turn = self.turns.working.acquire().await?;
         let manifest = describe(&pre, engine, limits, name.digest()).await?;
+        drop(turn);
         let (manifest, schemas) = match self.known.said(name, &manifest) {
             Some(same) => same,
             None => {
@@ -84,6 +110,24 @@ impl Loader {
         };
         let (size, digest) = (source.bytes.len(), name.digest().into());
         Ok(Loaded { manifest, imports, size, digest, pre, schemas, engine: engine.clone() })
+    }
+
+    async fn code(
+        &self,
+        path: &Path,
+        limits: &Limits,
+    ) -> anyhow::Result<(Source, Arc<ConnectorPre<State>>)> {
+        let turn = self.turns.working.acquire().await?;
+        let source = self.source(path, limits).await?;
+        if let Some(pre) = self.at_hand(&source).await? {
+            return Ok((source, pre));
+        }
+        drop((turn, source));
+        let _turn = self.turns.compiling.acquire().await?;
+        // Nothing was kept of the file meanwhile, and it may be another one by now.
+        let source = self.source(path, limits).await?;
+        let pre = self.pre(&source, limits).await?;
+        Ok((source, pre))
     }
 
     async fn source(&self, path: &Path, limits: &Limits) -> anyhow::Result<Source> {
@@ -99,6 +143,15 @@ impl Loader {
         tokio::task::spawn_blocking(read).await.context("reading it crashed")?
     }
 
+    /// What is in memory or in the cache.
+    async fn at_hand(&self, source: &Source) -> anyhow::Result<Option<Arc<ConnectorPre<State>>>> {
+        if let Some(known) = self.known.code(&source.name) {
+            return Ok(Some(known));
+        }
+        let cached = self.code.cached(&source.name).await?;
+        cached.map(|component| self.linked(source, &component)).transpose()
+    }
+
     async fn pre(
         &self,
         source: &Source,
@@ -108,13 +161,23 @@ impl Loader {
             return Ok(known);
         }
         let component = self.code.component(source, limits).await?;
-        Ok(self.known.add(&source.name, link(&component, &self.code.engine)?))
+        self.linked(source, &component)
+    }
+
+    fn linked(
+        &self,
+        source: &Source,
+        component: &Component,
+    ) -> anyhow::Result<Arc<ConnectorPre<State>>> {
+        Ok(self.known.add(&source.name, link(component, &self.code.engine)?))
     }
 }
 
 fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
     let most = limits.bytes(Limit::Component);
     let mut bytes = Vec::new();
+    // Another kind of file could keep us waiting, or have no end.
+    ensure!(path.metadata()?.is_file(), "it is no file; give the .wasm file");
     let file = File::open(path)?;
     // One byte more than is accepted, so that the limit is told and not a broken end.
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;

@@ -28,6 +28,8 @@ pub(super) struct Candidate {
     pub standing: Standing,
     pub manifest: Arc<Manifest>,
     pub digest: Arc<str>,
+    /// Whether it has a registration token of its own.
+    has_token: bool,
     name: Option<String>,
     deployment: Option<String>,
     loaded: Loaded,
@@ -76,15 +78,32 @@ pub(super) async fn read(origin: &Origin) -> (Seen, anyhow::Result<ConnectorSett
 
 impl Candidate {
     /// Loads a connector and checks all that is said of it.
-    pub async fn load(
+    pub async fn load(settings: ConnectorSettings, process: Arc<Process>) -> anyhow::Result<Self> {
+        let loaded = settings.load(&process.loader).await?;
+        // Values and keys may lie in files, and those on a slow network.
+        let check = move || Self::check(settings, loaded, &process);
+        tokio::task::spawn_blocking(check).await.context("checking its settings crashed")?
+    }
+
+    /// Takes what only one connector can have, and tells what it is about to run with. Nobody waits for
+    /// this, so that whoever has claimed is there to give it back.
+    pub fn claim(&self, origin: &Origin, process: &Process) -> anyhow::Result<()> {
+        let Standing { id, platform, .. } = &self.standing;
+        if platform.is_some() && !self.has_token {
+            let taken = process.token.take(&origin.path);
+            taken.with_context(|| origin.path.display().to_string())?;
+        }
+        tell_asks(id, &self.manifest);
+        tell_mode(id, &self.broker.policy);
+        Ok(())
+    }
+
+    fn check(
         settings: ConnectorSettings,
-        origin: &Origin,
+        loaded: Loaded,
         process: &Process,
     ) -> anyhow::Result<Self> {
         let environment = &process.environment;
-        let turn = process.loading.acquire().await.context("the process ends")?;
-        let loaded = settings.load(&process.loader).await?;
-        drop(turn);
         let manifest = loaded.manifest.clone();
         let id = settings.id(&manifest, environment);
         let configuration = settings.configuration(&id, &manifest, environment)?;
@@ -92,11 +111,7 @@ impl Candidate {
         let broker = settings.broker_setup(component, &manifest, environment, &process.shared)?;
         let own = &settings.workspace;
         let of_workspace = || -> anyhow::Result<_> {
-            process.token.note(&origin.path, own.has_token());
             let platform = own.platform(environment)?;
-            if platform.is_some() && !own.has_token() {
-                process.token.take(&origin.path)?;
-            }
             let (name, deployment) = (own.name(environment)?, own.deployment(environment)?);
             Ok((platform, own.keys(environment)?, name, deployment))
         };
@@ -108,9 +123,8 @@ impl Candidate {
         if platform.is_some() {
             check_keys(&manifest, keys.as_deref())?;
         }
-        tell_asks(&id, &manifest);
-        tell_mode(&id, &settings.policy);
         Ok(Self {
+            has_token: own.has_token(),
             standing: Standing { id, platform, keys },
             digest: loaded.digest.clone(),
             manifest,

@@ -2,6 +2,8 @@
 //! `NAME/connector.toml`. Hidden names are left out, as those that orchestrators keep behind links.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -98,18 +100,22 @@ impl Folders {
         {
             return *is_connector;
         }
-        let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= GLANCE);
-        let text = if is_small {
-            std::fs::read_to_string(path).unwrap_or_default()
-        } else {
-            String::new()
-        };
+        let text = glance(path).unwrap_or_default();
         let is_named = path.file_name().is_some_and(|name| name == FILE_NAME);
         let is_connector =
             is_named || text.lines().any(names_component) || is_known && !says_something(&text);
         self.glanced.insert(path.to_owned(), (print, is_connector));
         is_connector
     }
+}
+
+/// The text of a file of a size that settings have. Another kind of file could keep us waiting, or have
+/// no end.
+fn glance(path: &Path) -> Option<String> {
+    std::fs::metadata(path).ok().filter(|file| file.is_file() && file.len() <= GLANCE)?;
+    let mut text = String::new();
+    File::open(path).ok()?.take(GLANCE).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 fn says_something(text: &str) -> bool {
@@ -167,6 +173,14 @@ mod tests {
         write(root, "users.toml", "something = 'else'");
         let found = folders.look(&found.files);
         assert_eq!(names(root, &found), ["orders/connector.toml"]);
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_looked_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = folder.path().join("endless.toml");
+        std::os::unix::fs::symlink("/dev/zero", link).expect("a link");
+        assert!(settings_files(folder.path()).is_empty());
     }
 
     #[test]

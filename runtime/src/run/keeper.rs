@@ -11,12 +11,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::candidate::{self, Candidate, Membership, Standing};
-use super::ids::Taken;
+use super::ids::{Id, Taken};
 use super::limits::{DIAL_TURN, FIRST_RETRY, LONGEST_RETRY, LOOK, STEADY, TELL_AGAIN};
 use super::member::Member;
 use super::process::Process;
 use super::settings::Origin;
 use super::watch::Watch;
+use crate::confine::with_remedy;
 use crate::dispatch::Prepared;
 use crate::printable::printable;
 use crate::workspace::{Backoff, Complaints, Status};
@@ -38,6 +39,12 @@ enum Ended {
     Moves,
 }
 
+/// How long a connector ran, without the time that it took to load, and how that ended.
+struct Lived {
+    ran: Duration,
+    ended: anyhow::Result<Ended>,
+}
+
 impl Keeper {
     /// Nothing runs yet.
     pub fn new(process: Arc<Process>, origin: Origin, may_move: bool) -> Self {
@@ -49,7 +56,15 @@ impl Keeper {
     pub async fn load(&self) -> anyhow::Result<Candidate> {
         let (seen, settings) = candidate::read(&self.origin).await;
         self.watch.watch_instead(seen);
-        Candidate::load(settings?, &self.origin, &self.process).await
+        let load = async {
+            let settings = settings?;
+            let Self { process, origin, .. } = self;
+            process.token.note(&origin.path, settings.workspace.has_token());
+            let candidate = apart(Candidate::load(settings, process.clone())).await?;
+            candidate.claim(origin, process)?;
+            Ok(candidate)
+        };
+        load.await.map_err(with_remedy)
     }
 
     /// Keeps it running until `stop`. Never ends because of it.
@@ -57,15 +72,14 @@ impl Keeper {
         let mut first = first;
         let mut trouble = Trouble::default();
         loop {
-            let since = Instant::now();
-            let ended = self.live(first.take(), &stop).await;
+            let Lived { ran, ended } = self.live(first.take(), &stop).await;
             if stop.is_cancelled() {
                 return;
             }
             match ended {
                 Ok(Ended::Stopped | Ended::Moves) => trouble = Trouble::default(),
                 Err(error) => {
-                    let wait = trouble.note(&error, since.elapsed(), &self.name());
+                    let wait = trouble.note(&error, ran, &self.name());
                     self.pause(wait, error.is::<Taken>(), &mut trouble, &stop).await;
                 }
             }
@@ -93,33 +107,56 @@ impl Keeper {
         &self,
         first: Option<(Candidate, Membership)>,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Ended> {
+    ) -> Lived {
+        match self.begin(first, stop).await {
+            Ok(Some(life)) => life.live(stop).await,
+            Ok(None) => Lived { ran: Duration::ZERO, ended: Ok(Ended::Stopped) },
+            Err(error) => Lived { ran: Duration::ZERO, ended: Err(error) },
+        }
+    }
+
+    /// From loading until it runs, or until `stop`.
+    async fn begin(
+        &self,
+        first: Option<(Candidate, Membership)>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<Life<'_>>> {
         let (candidate, membership) = match first {
             Some(first) => first,
             None => tokio::select! {
-                () = stop.cancelled() => return Ok(Ended::Stopped),
+                () = stop.cancelled() => return Ok(None),
                 settled = self.load_and_settle() => settled?,
             },
         };
         let id = candidate.standing.id.clone();
-        let _id = self.process.ids.take(&id, &self.origin.path)?;
-        let _hosted = Hosting::begin(&candidate, &membership);
+        let taken = self.process.ids.take(&id, &self.origin.path)?;
+        let hosted = Hosting::begin(&candidate, &membership);
         let standing = candidate.standing.clone();
         let digest = candidate.digest.clone();
         let member = Member::join(candidate, &membership, &self.process);
         let leave = stop.child_token();
         let (next, versions) = mpsc::channel(1);
         let mut status = member.status();
-        let Ok(turn) = self.process.dialling.acquire().await else { return Ok(Ended::Stopped) };
+        let Ok(turn) = self.process.dialling.acquire().await else { return Ok(None) };
         let mut running = JoinSet::new();
         running.spawn(member.run(versions, leave.clone()));
+        let since = Instant::now();
         tracing::info!(connector = &*id, "running, version {digest}");
         let is_there = status.wait_for(|status| *status != Status::Connecting);
         // A workspace that cannot be reached is no reason to keep others waiting.
         let _ = timeout(DIAL_TURN, is_there).await;
         drop(turn);
-        let life = Life { keeper: self, standing, membership, next, running, leave };
-        life.go_on(stop).await
+        Ok(Some(Life {
+            keeper: self,
+            standing,
+            membership,
+            next,
+            running,
+            leave,
+            since,
+            _hosted: hosted,
+            _id: taken,
+        }))
     }
 
     async fn load_and_settle(&self) -> anyhow::Result<(Candidate, Membership)> {
@@ -131,6 +168,17 @@ impl Keeper {
     fn name(&self) -> String {
         self.origin.path.display().to_string()
     }
+}
+
+/// Loads in a task of its own: a crash there must not end the version that runs. The task ends with
+/// whoever waits for it.
+async fn apart<T: Send + 'static>(
+    loading: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> anyhow::Result<T> {
+    let mut task = JoinSet::new();
+    task.spawn(loading);
+    let loaded = task.join_next().await.context("nothing was loaded")?;
+    loaded.context("loading it crashed, which is a fault of this program")?
 }
 
 impl Drop for Keeper {
@@ -147,9 +195,18 @@ struct Life<'a> {
     next: mpsc::Sender<Prepared>,
     running: JoinSet<()>,
     leave: CancellationToken,
+    since: Instant,
+    _hosted: Hosting,
+    _id: Id,
 }
 
 impl Life<'_> {
+    async fn live(self, stop: &CancellationToken) -> Lived {
+        let since = self.since;
+        let ended = self.go_on(stop).await;
+        Lived { ran: since.elapsed(), ended }
+    }
+
     async fn go_on(mut self, stop: &CancellationToken) -> anyhow::Result<Ended> {
         loop {
             tokio::select! {
@@ -287,7 +344,54 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
+    use tokio::time::advance;
+
     use super::*;
+    use crate::local::LocalWorkspace;
+    use crate::run::Shared;
+    use crate::run::embedded::Embedded;
+    use crate::settings::Environment;
+
+    fn process() -> Arc<Process> {
+        let announce = |_: &LocalWorkspace| Ok(());
+        let listen = ([127, 0, 0, 1], 0).into();
+        let embedded = Embedded::new(listen, None, Shared::default().events, announce);
+        let process = Process::new(Environment::default(), STEADY, Shared::default(), embedded);
+        Arc::new(process.expect("a process"))
+    }
+
+    /// Loading was once counted as running, so that what took long to refuse was tried without pause.
+    #[tokio::test(start_paused = true)]
+    async fn a_connector_that_only_loads_has_not_run() {
+        let (long_after, reading) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let read = {
+            let (long_after, reading) = (long_after.clone(), reading.clone());
+            move || {
+                reading.wait();
+                long_after.wait();
+                Err(anyhow!("no settings"))
+            }
+        };
+        let origin = Origin { path: "users.toml".into(), read: Arc::new(read) };
+        let keeper = Keeper::new(process(), origin, true);
+        let stop = CancellationToken::new();
+        let time_goes_by = async {
+            reading.wait();
+            advance(STEADY).await;
+            long_after.wait();
+        };
+        let (lived, ()) = tokio::join!(keeper.live(None, &stop), time_goes_by);
+        assert!(lived.ended.is_err());
+        assert_eq!(lived.ran, Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_crash_while_loading_is_an_error() {
+        let error = apart::<()>(async { panic!("of the test") }).await.expect_err("it crashed");
+        assert!(error.to_string().contains("loading it crashed"), "{error}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_pauses_grow_up_to_minutes_until_it_has_run_for_a_while() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use std::thread::{self, available_parallelism};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -29,8 +29,6 @@ pub(super) struct Process {
     pub ids: Ids,
     pub lookout: Lookout,
     pub token: EnvironmentToken,
-    /// Connectors that are compiled and described at once.
-    pub loading: Semaphore,
     /// Connectors that go to their workspaces at once.
     pub dialling: Semaphore,
 }
@@ -49,7 +47,6 @@ impl Process {
         thread::spawn(move || {
             let _ = LazyLock::force(&ahead);
         });
-        let cores = available_parallelism().map_or(1, usize::from);
         Ok(Self {
             loader: loader(&environment)?,
             environment: Arc::new(environment),
@@ -60,8 +57,6 @@ impl Process {
             ids: Ids::default(),
             lookout: Lookout::default(),
             token: EnvironmentToken::default(),
-            // More would only take turns at the same cores.
-            loading: Semaphore::new(cores),
             dialling: Semaphore::new(DIALLING),
         })
     }

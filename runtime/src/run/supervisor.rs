@@ -70,15 +70,24 @@ impl Supervisor {
                     continue;
                 }
             }
-            let found = self.look().await;
+            // A folder on a network that does not answer must not hold up the end.
+            let found = tokio::select! {
+                () = stop.cancelled() => break,
+                found = self.look_anew() => found,
+            };
             if is_first && found.is_empty() {
                 tracing::info!("there is no settings file yet; waiting for one");
             }
             is_first = false;
-            self.note_tokens(&found).await;
             self.follow(&found, &stop);
         }
         while self.keepers.join_next().await.is_some() {}
+    }
+
+    async fn look_anew(&mut self) -> BTreeSet<PathBuf> {
+        let found = self.look().await;
+        self.note_tokens(&found).await;
+        found
     }
 
     /// The settings files that there are now.

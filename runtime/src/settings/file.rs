@@ -9,6 +9,7 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read as _;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -172,9 +173,19 @@ impl File {
 /// When it cannot be read or is far too large.
 pub fn read_text(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.len();
-    ensure!(size <= MOST_BYTES, "{shown} has {} kB; settings have a few", size >> 10);
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))
+    let cannot = || format!("cannot read {shown}");
+    let metadata = std::fs::metadata(path).with_context(cannot)?;
+    // Another kind of file could keep us waiting, or have no end.
+    ensure!(metadata.is_file(), "{shown} is no file; write the text into one");
+    let too_large = |size: u64| format!("{shown} has {} kB; settings have a few", size >> 10);
+    ensure!(metadata.len() <= MOST_BYTES, too_large(metadata.len()));
+    // It may hold a secret, of which a text that grows would leave pieces behind.
+    let mut text = String::with_capacity(metadata.len() as usize + 1);
+    let file = std::fs::File::open(path).with_context(cannot)?;
+    // It may grow while it is read.
+    file.take(MOST_BYTES + 1).read_to_string(&mut text).with_context(cannot)?;
+    ensure!(text.len() as u64 <= MOST_BYTES, too_large(text.len() as u64));
+    Ok(text)
 }
 
 fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
@@ -379,6 +390,14 @@ concurrency = 8
             assert!(!error.contains("hunter2"), "{text:?}: {error}");
         }
         assert!(!format!("{:?}", parse("[config]\nKEY = 'hunter2'")).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_read() {
+        for path in ["/dev/zero", "/"] {
+            let error = read_text(Path::new(path)).expect_err(path).to_string();
+            assert!(error.contains("is no file; "), "{error}");
+        }
     }
 
     #[test]

@@ -167,7 +167,9 @@ impl<'a> Endpoint<'a> {
 
     fn url(&self, default: &str, schemes: [&str; 2]) -> anyhow::Result<Url> {
         let (name, text) = (self.name, self.text.as_deref().unwrap_or(default));
-        let url = Url::parse(text).with_context(|| format!("{name} is no URL: {text}"))?;
+        // Not what stands there: it may hold a password.
+        let url = Url::parse(text)
+            .with_context(|| format!("{name} is no URL; write one like {default}"))?;
         let [plain, secure] = schemes;
         ensure!(
             schemes.contains(&url.scheme()),
@@ -245,14 +247,18 @@ mod tests {
         for (table, says) in [
             ("token = ''", "[workspace] token is empty; leave it out"),
             ("token = { env = 'NOT_SET' }", "[workspace] token: the variable NOT_SET is not set"),
-            ("token = 'x'\ndevice-endpoint = 'x'", "device-endpoint is no URL: x"),
+            (
+                "token = 'x'\ndevice-endpoint = 'http://me:hush@'",
+                "device-endpoint is no URL; write one like https://connect.aloma.io/",
+            ),
             (
                 "token = 'x'\nwebsocket-endpoint = 'https://x.example'",
                 "websocket-endpoint must begin with wss:// or ws://, not https://",
             ),
         ] {
             let error = settings(table).platform(&none).err().expect(table);
-            assert!(format!("{error:#}").starts_with(says), "{table}: {error:#}");
+            let error = format!("{error:#}");
+            assert!(error.starts_with(says) && !error.contains("hush"), "{table}: {error}");
         }
         let half = settings("private-key = 'x'").keys(&none).err().expect("half a pair");
         assert!(half.to_string().contains("set both"), "{half}");

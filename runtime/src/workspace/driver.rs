@@ -43,7 +43,12 @@ impl Driver {
     async fn leave(&self) {
         let left = self.shared.outbox.left();
         if left > 0 {
-            tracing::warn!(left, "shut down with packets that the workspace may not have");
+            let connector = self.shared.id();
+            tracing::warn!(
+                connector,
+                left,
+                "shut down with packets that the workspace may not have"
+            );
         }
         self.shared.outbox.close();
         self.shared.pending.close();
@@ -53,6 +58,11 @@ impl Driver {
 }
 
 impl Shared {
+    /// For the log, where many links tell.
+    pub(super) fn id(&self) -> String {
+        self.nameplate.read().id.clone()
+    }
+
     /// The backstop for a shutdown without a socket. A session keeps to the time by itself and then
     /// needs a moment to close.
     async fn time_is_up(&self, stop: &CancellationToken) {
@@ -90,18 +100,13 @@ impl Driver {
         }
     }
 
-    /// For the log, where many links tell.
-    fn id(&self) -> String {
-        self.shared.nameplate.read().id.clone()
-    }
-
     async fn connect(&mut self) -> anyhow::Result<Socket> {
         let key = self.registration.connect().await?;
         self.dialer.open(&key, self.registration.user_agent()).await
     }
 
     async fn converse(&mut self, socket: Socket, stop: &CancellationToken) -> Ended {
-        tracing::info!(connector = self.id(), "connected to the workspace");
+        tracing::info!(connector = self.shared.id(), "connected to the workspace");
         self.shared.status.send_replace(Status::Connected);
         self.complaints.clear();
         let since = Instant::now();
@@ -116,7 +121,7 @@ impl Driver {
     async fn pause(&mut self, reason: String, stop: &CancellationToken) {
         let wait = self.backoff.next_wait();
         if self.complaints.is_news(&reason) {
-            let connector = self.id();
+            let connector = self.shared.id();
             tracing::info!(
                 connector,
                 reason,
@@ -124,7 +129,7 @@ impl Driver {
                 "not connected to the workspace; trying again"
             );
         } else {
-            let connector = self.id();
+            let connector = self.shared.id();
             tracing::debug!(
                 connector,
                 reason,

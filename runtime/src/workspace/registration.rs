@@ -161,13 +161,14 @@ impl Registration {
 
     /// Says good-bye. Nobody minds if it fails.
     pub async fn disconnect(&self) {
-        let Some(Registered { key, .. }) = &self.standing else { return };
+        let Some(Registered { key, identity }) = &self.standing else { return };
+        let connector = &*identity.id;
         let nothing = Map::new();
         let call = self.post("disconnect", key.expose_secret(), &nothing);
         match tokio::time::timeout(self.disconnect_within, call).await {
-            Ok(Ok(_)) => tracing::debug!("disconnected from the workspace"),
-            Ok(Err(error)) => tracing::debug!("disconnect: {error:#}"),
-            Err(_) => tracing::debug!("disconnect: no answer in time"),
+            Ok(Ok(_)) => tracing::debug!(connector, "disconnected from the workspace"),
+            Ok(Err(error)) => tracing::debug!(connector, "disconnect: {error:#}"),
+            Err(_) => tracing::debug!(connector, "disconnect: no answer in time"),
         }
     }
 
@@ -200,14 +201,15 @@ impl Registration {
         match response.status() {
             StatusCode::OK => {}
             refusal @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => bail!(
-                "the workspace refused the registration token ({refusal}); check that \
-                 REGISTRATION_TOKEN is the one that the workspace shows for this connector"
+                "the workspace refused the registration token ({refusal}); check that `token` in \
+                 [workspace] of the settings file, or else REGISTRATION_TOKEN, is the one that the \
+                 workspace shows for this connector"
             ),
             other => bail!("the workspace answered register with {other}"),
         }
         let Answer { key } = read_json(response).await.context("register")?;
         ensure!(!key.is_empty(), "the workspace answered register without a key");
-        tracing::info!("registered with the workspace");
+        tracing::info!(connector = identity.id, "registered with the workspace");
         self.standing = Some(Registered { key: key.into(), identity });
         Ok(())
     }
@@ -241,7 +243,10 @@ fn body(identity: &Identity) -> RegisterBody<'_> {
 pub(super) fn authorization(key: &str) -> anyhow::Result<HeaderValue> {
     let header = HeaderValue::try_from(format!("Connector {key}"));
     let mut header = header.map_err(|_| {
-        anyhow!("the token or key has characters that no header may hold; check REGISTRATION_TOKEN")
+        anyhow!(
+            "the token or key has characters that no header may hold; check `token` in [workspace] of \
+             the settings file, or else REGISTRATION_TOKEN"
+        )
     })?;
     header.set_sensitive(true);
     Ok(header)

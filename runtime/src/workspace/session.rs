@@ -163,13 +163,15 @@ impl<'a> Reader<'a> {
         let Some(packet) = self.shared.pending.settle(packet) else { return };
         // Answering an answer that came too late could go on for ever between two peers built alike.
         let Some(method) = packet.m else {
-            return tracing::debug!("the workspace sent a packet without a method");
+            let connector = self.shared.id();
+            return tracing::debug!(connector, "the workspace sent a packet without a method");
         };
         let reply = Reply::new(packet.c, method == SET_CONFIG, self.shared.outbox.clone());
         match Request::read(&method, packet.a) {
             Ok(request) => self.shared.inbox.offer(Incoming { request, reply }),
             Err(problem) => {
-                tracing::debug!(problem, "the workspace sent a request that is refused");
+                let connector = self.shared.id();
+                tracing::debug!(connector, problem, "the workspace sent a request that is refused");
                 reply.refuse(&problem);
             }
         }
@@ -177,7 +179,8 @@ impl<'a> Reader<'a> {
 
     fn complain(&mut self, what: &str) {
         if self.garbage.is_news(what) {
-            tracing::warn!("the workspace sent {what}; ignored");
+            let connector = self.shared.id();
+            tracing::warn!(connector, "the workspace sent {what}; ignored");
         }
     }
 }

@@ -64,7 +64,11 @@ impl Code {
         })
     }
 
-    async fn cached(&self, name: &Arc<Name>) -> anyhow::Result<Option<Component>> {
+    /// The component, where the cache has it.
+    ///
+    /// # Errors
+    /// When looking crashed.
+    pub(super) async fn cached(&self, name: &Arc<Name>) -> anyhow::Result<Option<Component>> {
         let (Some(cache), name) = (self.cache.clone(), name.clone()) else { return Ok(None) };
         self.blocking(move |engine| Ok(from_cache(engine, &cache, &name))).await
     }

@@ -1,35 +1,45 @@
 //! The files that a settings file names, so that a change of one of them can be noticed.
+//!
+//! Only what stands where a path stands is one. Everything else may be a secret, and a path is shown.
 
 use std::path::{Path, PathBuf};
 
-use toml::Value;
+use toml::{Table, Value};
 
-/// The keys whose text is a path.
-const KEYS: &[&str] = &["file", "ca-file", "certificate", "key"];
-
-/// What a text of settings names, as it may be there. One key too many does no harm.
+/// The files that settings name, as they may be there.
 pub fn files(text: &str, folder: &Path) -> Vec<PathBuf> {
-    let Ok(table) = toml::from_str::<toml::Table>(text) else { return Vec::new() };
-    let mut found = Vec::new();
-    collect(&Value::Table(table), folder, &mut found);
-    found
+    let Ok(table) = toml::from_str::<Table>(text) else { return Vec::new() };
+    let sources = sources(&table).filter_map(file_of);
+    let paths = sources.chain(certificates(&table)).chain(authorities(&table));
+    paths.map(|path| folder.join(path)).collect()
 }
 
-fn collect(value: &Value, folder: &Path, found: &mut Vec<PathBuf>) {
-    match value {
-        Value::Table(table) => {
-            for (key, value) in table {
-                match value {
-                    Value::String(path) if KEYS.contains(&key.as_str()) => {
-                        found.push(folder.join(path));
-                    }
-                    value => collect(value, folder, found),
-                }
-            }
-        }
-        Value::Array(values) => values.iter().for_each(|value| collect(value, folder, found)),
-        _ => {}
-    }
+/// The places where a value may come from a file.
+fn sources(table: &Table) -> impl Iterator<Item = &Value> {
+    let sections = ["config", "workspace"].into_iter().filter_map(|name| table.get(name));
+    let credentials = table.get("credentials").into_iter().flat_map(entries);
+    let keys = sections.chain(credentials.map(|(_, credential)| credential)).flat_map(entries);
+    // Claims are sent as they are written.
+    keys.filter(|(key, _)| *key != "claims").map(|(_, value)| value)
+}
+
+fn certificates(table: &Table) -> impl Iterator<Item = &str> {
+    let grants = table.get("grant").and_then(Value::as_array).into_iter().flatten();
+    let pairs = grants.filter_map(|grant| grant.get("client-certificate"));
+    pairs.flat_map(|pair| ["certificate", "key"].map(|key| pair.get(key)?.as_str())).flatten()
+}
+
+fn authorities(table: &Table) -> Option<&str> {
+    table.get("network")?.get("ca-file")?.as_str()
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    value.as_table().into_iter().flatten().map(|(key, value)| (&**key, value))
+}
+
+/// The path of `{ file = "path" }`.
+fn file_of(source: &Value) -> Option<&str> {
+    source.as_table().filter(|table| table.len() == 1)?.get("file")?.as_str()
 }
 
 #[cfg(test)]
@@ -48,5 +58,21 @@ mod tests {
         let expected = ["/etc/b", "/etc/c.pem", "/etc/ca.pem", "/etc/t", "/k.pem"];
         assert_eq!(found, expected.map(PathBuf::from));
         assert!(files("no toml", Path::new("")).is_empty());
+    }
+
+    /// Every text under `key`, `file` and the like was once taken for a path, and paths are logged.
+    #[test]
+    fn a_secret_under_the_name_of_a_path_is_none() {
+        for text in [
+            "[config]\nkey = 'hunter2'\nfile = 'hunter2'\ncertificate = 'hunter2'",
+            "[config]\nfile = 'hunter2'",
+            "[config]\nca-file = 'hunter2'",
+            "[credentials.x]\ntype = 'jwt-bearer'\nkey = 'hunter2'",
+            "[credentials.file]\ntype = 'bearer'\ntoken = 'hunter2'",
+            "[credentials.x]\ntype = 'jwt-bearer'\nclaims = { file = 'hunter2' }",
+            "[workspace]\ntoken = 'hunter2'",
+        ] {
+            assert_eq!(files(text, Path::new("/etc")), [PathBuf::new(); 0], "{text}");
+        }
     }
 }
