@@ -75,7 +75,8 @@ impl Job<'_> {
 
 /// A guest in its store. Serves one job at a time.
 pub(super) struct Instance {
-    guest: Guest,
+    /// It is large, and instances are moved often.
+    guest: Box<Guest>,
     store: Store<State>,
     meter: Arc<Meter>,
     calls: usize,
@@ -126,7 +127,15 @@ impl Instance {
             Ok(Ok(Err(error))) => return Err(making(explain(&error, store.data()))),
             Ok(Ok(Ok(guest))) => guest,
         };
-        Ok(Self { guest, store, meter, calls: 0, generation, broken: false, _room: room })
+        Ok(Self {
+            guest: Box::new(guest),
+            store,
+            meter,
+            calls: 0,
+            generation,
+            broken: false,
+            _room: room,
+        })
     }
 
     /// Whether nothing can be called any more.

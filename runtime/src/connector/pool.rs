@@ -53,15 +53,14 @@ struct Inner {
     configuration: Arc<Configuration>,
     /// Counts configurations, so that an instance of an old one is not reused.
     generation: u64,
-    /// The last one to come back is the first to go out, so that the others grow old. They are large,
-    /// and moved often.
+    /// The last one to come back is the first to go out, so that the others grow old.
     idle: Vec<Idle>,
     /// Instances that are still to be told that they go.
-    retired: Vec<Box<Instance>>,
+    retired: Vec<Instance>,
 }
 
 struct Idle {
-    instance: Box<Instance>,
+    instance: Instance,
     since: Instant,
 }
 
@@ -147,7 +146,7 @@ impl Pool {
     }
 
     /// A new instance of the configuration in force, which has started.
-    async fn make(&self, late: Instant) -> Result<Box<Instance>, CallError> {
+    async fn make(&self, late: Instant) -> Result<Instance, CallError> {
         let (configuration, generation) = {
             let inner = self.inner.lock();
             (inner.configuration.clone(), inner.generation)
@@ -164,8 +163,7 @@ impl Pool {
             limits: self.limits.clone(),
             together: self.together.clone(),
         };
-        let instance = Instance::new(&self.pre, &self.engine, parts, late).await?;
-        let mut instance = Box::new(instance);
+        let mut instance = Instance::new(&self.pre, &self.engine, parts, late).await?;
         let started = instance.perform(Job::Start, &Context::default()).await;
         started.map_err(|error| CallError::NotStarted(error.to_string()))?;
         Ok(instance)
@@ -173,7 +171,7 @@ impl Pool {
 
     /// Keeps an instance that is idle since then for the next call, or retires it when it has had its
     /// day.
-    fn put_back(&self, mut instance: Box<Instance>, since: Option<Instant>) {
+    fn put_back(&self, mut instance: Instance, since: Option<Instant>) {
         if instance.is_broken() || self.isolation == Isolation::Call {
             return;
         }
@@ -194,7 +192,7 @@ impl Pool {
 
     /// Puts an instance aside, to be told later that it goes: nobody who waits for a result waits for
     /// that.
-    fn retire(&self, inner: &mut Inner, instance: Box<Instance>) {
+    fn retire(&self, inner: &mut Inner, instance: Instance) {
         // Guests whose `stop` hangs must not pile up under a flood of configurations.
         if inner.retired.len() < self.limits.count(Limit::Concurrency).saturating_mul(2) {
             inner.retired.push(instance);
@@ -236,8 +234,8 @@ impl Pool {
     }
 
     /// Tells instances that they go, all at once. What they say to that is for the log.
-    pub(super) async fn stop_all(&self, instances: Vec<Box<Instance>>, shutdown: bool) {
-        let stop = async |mut instance: Box<Instance>| {
+    pub(super) async fn stop_all(&self, instances: Vec<Instance>, shutdown: bool) {
+        let stop = async |mut instance: Instance| {
             let stopped = instance.perform(Job::Stop { shutdown }, &Context::default()).await;
             if let Err(error) = stopped {
                 tracing::warn!(connector = &*self.id, "stop: {error}");
@@ -261,7 +259,7 @@ impl Pool {
     }
 
     /// Lets no further call in, and gives the instances that no call holds, to be stopped.
-    pub(super) fn close(&self) -> Vec<Box<Instance>> {
+    pub(super) fn close(&self) -> Vec<Instance> {
         self.queue.close();
         let mut inner = self.inner.lock();
         let idle = std::mem::take(&mut inner.idle).into_iter().map(|idle| idle.instance);

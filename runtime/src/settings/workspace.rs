@@ -260,7 +260,7 @@ mod tests {
             let error = format!("{error:#}");
             assert!(error.starts_with(says) && !error.contains("hush"), "{table}: {error}");
         }
-        let half = settings("private-key = 'x'").keys(&none).err().expect("half a pair");
+        let half = settings("private-key = 'x'").keys(&none).expect_err("half a pair");
         assert!(half.to_string().contains("set both"), "{half}");
     }
 }

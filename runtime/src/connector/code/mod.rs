@@ -185,7 +185,7 @@ mod tests {
         let empty = source(b"\0asm\x0d\0\x01\0");
         code.component(&empty, &limits).await.expect("an empty component");
         let damaged = source(b"\0asm\x0d\0\x01\0\x01");
-        let error = code.component(&damaged, &limits).await.err().expect("it is refused");
+        let error = code.component(&damaged, &limits).await.expect_err("it is refused");
         assert!(error.to_string().contains("it is damaged"), "{error}");
     }
 
