@@ -93,7 +93,9 @@ async fn a_file_that_is_not_there() {
 #[tokio::test]
 async fn a_folder_instead_of_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
-    cli(["inspect".into(), folder.path().to_path_buf()]).await.failed(1, &["directory"]);
+    cli(["inspect".into(), folder.path().to_path_buf()])
+        .await
+        .failed(1, &["it is no file", "give the .wasm file"]);
 }
 
 #[tokio::test]
