@@ -14,6 +14,7 @@ mod instances;
 mod limits;
 mod load;
 mod many;
+mod peer;
 mod process;
 mod table;
 mod usage;

@@ -1,17 +1,17 @@
 //! The sockets of many connectors, seen from the workspace.
 
 use std::collections::{BTreeSet, HashSet};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, SelectAll, SplitSink};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, stream};
-use tokio::time::{Instant, Interval, interval_at, sleep, timeout};
+use tokio::time::{Instant, Interval, interval_at, timeout};
 
-use crate::limits::{CROWD_PATIENCE, PATIENCE, PING_EVERY};
-use crate::load::{Load, Samples};
+use crate::limits::{CROWD_PATIENCE, PING_EVERY};
+use crate::load::Load;
+use crate::peer::Peer;
 use crate::wire::{CONFIGURATION, HEALTH};
 use crate::workspace::{Joined, Workspace};
 
@@ -42,7 +42,7 @@ impl Crowd {
         while crowd.sinks.len() < connectors {
             tokio::select! {
                 joined = workspace.joined() => last = crowd.add(joined?)?,
-                texts = crowd.texts(), if !crowd.sinks.is_empty() => drop(texts?),
+                texts = crowd.numbered(), if !crowd.sinks.is_empty() => drop(texts?),
             }
         }
         Ok((crowd, last))
@@ -68,7 +68,7 @@ impl Crowd {
         let mut missing: BTreeSet<_> = (0..self.sinks.len()).collect();
         let well = async {
             while !missing.is_empty() {
-                for (number, text) in self.texts().await? {
+                for (number, text) in self.numbered().await? {
                     if text.contains(HEALTH) {
                         missing.remove(&number);
                     }
@@ -79,57 +79,8 @@ impl Crowd {
         timeout(CROWD_PATIENCE, well).await.context("health reports are missing")?
     }
 
-    /// Keeps so many calls in flight for so long, the next always to the next connector.
-    pub async fn load(&mut self, in_flight: usize, time: Duration) -> anyhow::Result<Samples> {
-        let loaded = timeout(time + PATIENCE, self.load_unhurried(in_flight, time)).await;
-        loaded.context("an answer did not come in time")?
-    }
-
-    async fn load_unhurried(
-        &mut self,
-        in_flight: usize,
-        time: Duration,
-    ) -> anyhow::Result<Samples> {
-        let mut load = Load::new(time);
-        self.ask(&mut load, in_flight).await?;
-        while !load.is_over() {
-            let mut due = 0;
-            for (_, text) in self.texts().await? {
-                due += load.take(&text)?;
-            }
-            self.ask(&mut load, due).await?;
-        }
-        Ok(load.finish())
-    }
-
-    /// Does nothing but what keeps the connections.
-    pub async fn rest(&mut self, time: Duration) -> anyhow::Result<()> {
-        let rested = sleep(time);
-        tokio::pin!(rested);
-        loop {
-            tokio::select! {
-                () = &mut rested => return Ok(()),
-                texts = self.texts() => drop(texts?),
-            }
-        }
-    }
-
-    /// A message per call; what goes to the same connector is written together.
-    async fn ask(&mut self, load: &mut Load, calls: usize) -> anyhow::Result<()> {
-        let first = load.asked();
-        for number in first..first + calls {
-            let sink = number % self.sinks.len();
-            self.sinks[sink].feed(Message::Text(load.query().into())).await?;
-        }
-        for number in first..first + calls.min(self.sinks.len()) {
-            let sink = number % self.sinks.len();
-            self.sinks[sink].flush().await?;
-        }
-        Ok(())
-    }
-
-    /// At least one message, and what else has arrived by now.
-    async fn texts(&mut self) -> anyhow::Result<Vec<(usize, Utf8Bytes)>> {
+    /// At least one message and whose it is, and what else has arrived by now.
+    async fn numbered(&mut self) -> anyhow::Result<Vec<(usize, Utf8Bytes)>> {
         let mut texts = Vec::new();
         while texts.is_empty() {
             let first = tokio::select! {
@@ -158,5 +109,27 @@ impl Crowd {
             sink.send(Message::Ping(Bytes::new())).await?;
         }
         Ok(())
+    }
+}
+
+/// The next call always goes to the next connector.
+impl Peer for Crowd {
+    /// What goes to the same connector is written together.
+    async fn ask(&mut self, load: &mut Load, calls: usize) -> anyhow::Result<()> {
+        let first = load.asked();
+        for number in first..first + calls {
+            let sink = number % self.sinks.len();
+            self.sinks[sink].feed(Message::Text(load.query().into())).await?;
+        }
+        for number in first..first + calls.min(self.sinks.len()) {
+            let sink = number % self.sinks.len();
+            self.sinks[sink].flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn texts(&mut self) -> anyhow::Result<Vec<Utf8Bytes>> {
+        let numbered = self.numbered().await?;
+        Ok(numbered.into_iter().map(|(_, text)| text).collect())
     }
 }

@@ -20,6 +20,7 @@ use crate::aims::Aim;
 use crate::cargo::{self, Built};
 use crate::limits::{CONNECTORS, CROWD_PATIENCE, FILES, FILES_PER_CONNECTOR, IDLE_WATCH, MANY};
 use crate::load::Samples;
+use crate::peer::Peer as _;
 use crate::process::{Process, Subject};
 use crate::usage::{Memory, cpu};
 use crate::workspace::Workspace;

@@ -8,6 +8,7 @@ use super::Kind;
 use super::session::Session;
 use crate::limits::{MANY, REST, WARM_UP};
 use crate::load::Samples;
+use crate::peer::Peer as _;
 use crate::process::{Process, Subject};
 use crate::usage::{Memory, cpu};
 use crate::workspace::Workspace;

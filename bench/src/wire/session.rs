@@ -6,11 +6,12 @@ use anyhow::{Context as _, bail};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use tokio::time::{Instant, Interval, interval_at, sleep, timeout};
+use tokio::time::{Instant, Interval, interval_at, timeout};
 
 use super::{CONFIGURATION, HEALTH};
 use crate::limits::{PATIENCE, PING_EVERY};
-use crate::load::{Load, Samples};
+use crate::load::Load;
+use crate::peer::Peer;
 
 /// An open socket.
 pub struct Session {
@@ -42,43 +43,10 @@ impl Session {
     pub async fn call(&mut self) -> anyhow::Result<()> {
         self.load(1, Duration::ZERO).await.map(drop)
     }
+}
 
-    /// Keeps so many calls in flight for so long, then waits for the last answers.
-    pub async fn load(&mut self, in_flight: usize, time: Duration) -> anyhow::Result<Samples> {
-        let loaded = timeout(time + PATIENCE, self.load_unhurried(in_flight, time)).await;
-        loaded.context("an answer did not come in time")?
-    }
-
-    async fn load_unhurried(
-        &mut self,
-        in_flight: usize,
-        time: Duration,
-    ) -> anyhow::Result<Samples> {
-        let mut load = Load::new(time);
-        self.ask(&mut load, in_flight).await?;
-        while !load.is_over() {
-            let mut due = 0;
-            for text in self.texts().await? {
-                due += load.take(&text)?;
-            }
-            self.ask(&mut load, due).await?;
-        }
-        Ok(load.finish())
-    }
-
-    /// Does nothing but what keeps the connection.
-    pub async fn rest(&mut self, time: Duration) -> anyhow::Result<()> {
-        let rested = sleep(time);
-        tokio::pin!(rested);
-        loop {
-            tokio::select! {
-                () = &mut rested => return Ok(()),
-                texts = self.texts() => drop(texts?),
-            }
-        }
-    }
-
-    /// A message per call, as from callers who know nothing of each other; written together.
+impl Peer for Session {
+    /// Written together.
     async fn ask(&mut self, load: &mut Load, calls: usize) -> anyhow::Result<()> {
         for _ in 0..calls {
             self.socket.feed(Message::Text(load.query().into())).await?;
@@ -86,7 +54,6 @@ impl Session {
         Ok(self.socket.flush().await?)
     }
 
-    /// At least one message, and what else has arrived by now.
     async fn texts(&mut self) -> anyhow::Result<Vec<Utf8Bytes>> {
         let mut texts = Vec::new();
         while texts.is_empty() {

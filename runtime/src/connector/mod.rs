@@ -22,6 +22,7 @@ mod queue;
 mod sandbox;
 mod schema;
 mod trap;
+mod trial;
 
 use std::sync::Arc;
 
