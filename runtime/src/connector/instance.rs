@@ -186,8 +186,10 @@ impl Instance {
             fits.map_err(|breach| CallError::BadResult(breach.into()))?;
         }
         let vault = self.store.data().configuration.vault();
-        let scrub = |text| vault.scrub(text);
-        answer.map(scrub).map_err(|failure| Failure::from(failure).map(scrub).into())
+        answer.map(|text| vault.scrub(text)).map_err(|failure| {
+            let cut = |text: String| vault.scrub_and_cut(&text, limits::FAILURE_TEXT);
+            Failure::from(failure).map(cut).into()
+        })
     }
 
     /// Asks the guest what it is.

@@ -61,3 +61,7 @@ pub const KEEP_RESIDENT: usize = 64 << 10;
 /// Calls of an instance between two looks at how many handles it has leaked. In so many a call can leak
 /// hundreds each before one fails.
 pub const CALLS_BETWEEN_LOOKS: usize = 16;
+
+/// Bytes of each text of a failure: a sentence for a person, with a stack trace. A guest may say more,
+/// up to what a host call takes, and each copy on the way to the caller would cost as much again.
+pub const FAILURE_TEXT: usize = 16 << 10;

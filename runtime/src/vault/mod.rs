@@ -142,9 +142,17 @@ impl Vault {
         self.everything.scrub_text(text)
     }
 
-    /// So many bytes of such a text, and how many more there are. However long it is, only its
-    /// beginning is read.
-    pub fn scrub_beginning(&self, text: &str, most: usize) -> (String, usize) {
+    /// So many bytes of such a text, and where there are more, how many those are. However long it is,
+    /// only its beginning is read.
+    pub fn scrub_and_cut(&self, text: &str, most: usize) -> String {
+        let (mut clean, rest) = self.scrub_beginning(text, most);
+        if rest > 0 {
+            clean.push_str(&format!("… ({rest} bytes cut)"));
+        }
+        clean
+    }
+
+    fn scrub_beginning(&self, text: &str, most: usize) -> (String, usize) {
         // It tells nothing that may be half a secret, wherever it is cut.
         let mut stream = ScrubStream::default().then(self.everything.clone());
         let (mut clean, mut rest) = (Vec::new(), text);

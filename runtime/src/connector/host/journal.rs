@@ -69,11 +69,7 @@ impl Journal {
     pub fn line(&self, level: Level, text: String) {
         // Before it is scrubbed and cut, so that a flood costs nothing.
         let Some(call) = self.call.lock().admit(text.len().min(self.longest())) else { return };
-        let (mut text, rest) = self.vault.scrub_beginning(&text, self.longest());
-        if rest > 0 {
-            text.push_str(&format!("… ({rest} bytes cut)"));
-        }
-        self.tell(call, level, text);
+        self.tell(call, level, self.vault.scrub_and_cut(&text, self.longest()));
     }
 
     /// Bytes of a line.
