@@ -43,6 +43,9 @@ const STOP: Duration = Duration::from_secs(4);
 /// calls long before. One beyond it is refused.
 const PACKETS: usize = 4096;
 
+/// Packets that are begun before anything else is looked at: a few milliseconds of calls on the spot.
+const TOGETHER: usize = 32;
+
 /// Connects one connector with its workspace.
 pub struct Dispatcher {
     /// The id that the workspace knows.
@@ -105,6 +108,7 @@ impl Dispatcher {
     ) {
         let shared = Arc::new(Shared::new(self, first));
         let mut tasks = shared.begin();
+        let mut packets = Vec::with_capacity(TOGETHER);
         loop {
             tokio::select! {
                 // A version that is there answers every packet that comes after it.
@@ -114,8 +118,10 @@ impl Dispatcher {
                 Some(ended) = tasks.work.join_next() => note_panic(ended),
                 Some(ended) = tasks.keepers.join_next() => note_panic(ended),
                 Some(ended) = tasks.retiring.join_next() => note_panic(ended),
-                Some(packet) = incoming.recv() => {
-                    shared.dispatch(packet, &mut tasks).await;
+                1.. = incoming.recv_many(&mut packets, TOGETHER) => {
+                    for packet in packets.drain(..) {
+                        shared.dispatch(packet, &mut tasks).await;
+                    }
                 }
             }
         }
@@ -210,7 +216,7 @@ impl Shared {
             }
             Request::Query(query) => {
                 let under_way = version.call();
-                let call = async move {
+                let call = || async move {
                     shared.query(&version, query, reply).await;
                     drop(under_way);
                 };

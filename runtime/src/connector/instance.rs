@@ -1,5 +1,6 @@
 //! One instance: what can be asked of it, and what becomes of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -166,7 +167,11 @@ impl Instance {
     ) -> Result<String, CallError> {
         let deadline = self.enter(context.call.clone(), job.time());
         let meter = self.meter.clone();
-        let outcome = timeout_at(deadline, meter.run(self.call(job, context))).await;
+        let outcome = {
+            // Pinned here, since it is large and each that takes it would move it.
+            let call = pin!(self.call(job, context));
+            timeout_at(deadline, meter.run(call)).await
+        };
         self.calls += 1;
         self.store.data_mut().leave();
         let error = match outcome {

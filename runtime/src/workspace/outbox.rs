@@ -65,8 +65,8 @@ pub struct Batch {
 /// The queue of what is to be written, and the memory of what was.
 #[derive(Debug)]
 pub struct Outbox {
-    packets: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
+    /// In bytes.
+    room: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     state: Mutex<State>,
     queued: Notify,
@@ -86,7 +86,7 @@ struct Entry {
     packet: Packet,
     sendings: u8,
     /// Given back when the entry leaves the queue.
-    _room: Vec<OwnedSemaphorePermit>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -100,8 +100,7 @@ struct Written {
 impl Default for Outbox {
     fn default() -> Self {
         Self {
-            packets: Arc::new(Semaphore::new(OUTBOX_PACKETS)),
-            bytes: Arc::new(Semaphore::new(OUTBOX_BYTES)),
+            room: Arc::new(Semaphore::new(OUTBOX_BYTES)),
             refusals: Arc::new(Semaphore::new(OUTBOX_REFUSALS)),
             state: Mutex::default(),
             queued: Notify::new(),
@@ -112,21 +111,21 @@ impl Default for Outbox {
 impl Outbox {
     /// Queues a packet. Waits while the outbox is full.
     pub async fn push(&self, kind: Kind, packet: Packet) -> Result<(), Closed> {
-        let room = self.room(weight(&packet)).await?;
-        self.enqueue(Entry { kind, packet, sendings: 0, _room: room });
+        let room = self.room.clone().acquire_many_owned(room(&packet)).await.map_err(|_| Closed)?;
+        self.enqueue(Entry { kind, packet, sendings: 0, _room: Some(room) });
         Ok(())
     }
 
     /// Queues a small answer for someone who cannot wait. False when too many of them wait already.
     pub fn push_refusal(&self, packet: Packet) -> bool {
         let Ok(room) = self.refusals.clone().try_acquire_owned() else { return false };
-        self.enqueue(Entry { kind: Kind::Answer, packet, sendings: 0, _room: vec![room] });
+        self.enqueue(Entry { kind: Kind::Answer, packet, sendings: 0, _room: Some(room) });
         true
     }
 
     /// Queues a health report in place of one that still waits.
     pub fn push_health(&self, packet: Packet) {
-        if self.packets.is_closed() {
+        if self.room.is_closed() {
             return;
         }
         let mut state = self.state.lock();
@@ -135,7 +134,7 @@ impl Outbox {
             return;
         }
         drop(state);
-        self.enqueue(Entry { kind: Kind::Health, packet, sendings: 0, _room: Vec::new() });
+        self.enqueue(Entry { kind: Kind::Health, packet, sendings: 0, _room: None });
     }
 
     /// Takes back a request whose caller has gone. False if it is no longer queued.
@@ -198,18 +197,10 @@ impl Outbox {
 
     /// Refuses everything from now on and forgets what is left.
     pub fn close(&self) {
-        for room in [&self.packets, &self.bytes, &self.refusals] {
+        for room in [&self.room, &self.refusals] {
             room.close();
         }
         *self.state.lock() = State::default();
-    }
-
-    async fn room(&self, bytes: usize) -> Result<Vec<OwnedSemaphorePermit>, Closed> {
-        // A packet larger than the whole outbox waits until it is alone.
-        let bytes = u32::try_from(bytes.min(OUTBOX_BYTES)).expect("the limit fits 32 bits");
-        let packet = self.packets.clone().acquire_owned().await.map_err(|_| Closed)?;
-        let bytes = self.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| Closed)?;
-        Ok(vec![packet, bytes])
     }
 
     fn enqueue(&self, entry: Entry) {
@@ -289,7 +280,7 @@ impl State {
         let mut given_up = 0usize;
         while let Some(Written { kind, packet, sendings, .. }) = self.unconfirmed.pop_back() {
             if sendings < SENDINGS {
-                self.queue.push_front(Entry { kind, packet, sendings, _room: Vec::new() });
+                self.queue.push_front(Entry { kind, packet, sendings, _room: None });
             } else {
                 given_up += 1;
             }
@@ -314,6 +305,13 @@ impl State {
         largest.sendings = 0;
         self.unconfirmed_bytes = self.unconfirmed_bytes - bytes + weight(&largest.packet);
     }
+}
+
+/// The bytes of the outbox that a packet waits for. A small one takes its share of all that may wait,
+/// and one larger than the whole outbox waits until it is alone.
+fn room(packet: &Packet) -> u32 {
+    let bytes = weight(packet).clamp(OUTBOX_BYTES / OUTBOX_PACKETS, OUTBOX_BYTES);
+    u32::try_from(bytes).expect("the limit fits 32 bits")
 }
 
 /// What a packet counts as.

@@ -91,15 +91,15 @@ pub fn parse(text: &str) -> Result<Message, NotAMessage> {
 
 /// Writes a message.
 pub fn encode<'a>(packets: impl IntoIterator<Item = &'a Packet>) -> String {
-    let mut text = String::from(r#"{"p":["#);
+    let mut text = br#"{"p":["#.to_vec();
     for (index, packet) in packets.into_iter().enumerate() {
         if index > 0 {
-            text.push(',');
+            text.push(b',');
         }
-        text.push_str(raw(packet).get());
+        serde_json::to_writer(&mut text, packet).expect("packets have no failing serializers");
     }
-    text.push_str("]}");
-    text
+    text.extend_from_slice(b"]}");
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub struct Reply {
 
 impl Reply {
     pub(super) fn new(key: Option<String>, only_errors: bool, outbox: Arc<Outbox>) -> Self {
-        let call_id = key.clone().unwrap_or_else(fresh_id).into();
+        let call_id = key.as_deref().map_or_else(|| fresh_id().into(), Arc::from);
         Self { key, call_id, only_errors, outbox }
     }
 

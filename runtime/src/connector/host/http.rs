@@ -22,6 +22,8 @@ type Told = Result<wit::Response, wit::Error>;
 #[derive(Default)]
 pub struct Started {
     last: wit::Handle,
+    /// The last one when everything was forgotten.
+    cleared: wit::Handle,
     /// Shared with the tasks that make the requests: they fill in the outcome.
     outcomes: Arc<Outcomes>,
     running: BTreeMap<wit::Handle, Running>,
@@ -44,6 +46,11 @@ enum Running {
 impl Started {
     /// Ends and forgets everything.
     pub fn clear(&mut self) {
+        // Most calls start nothing.
+        if self.cleared == self.last {
+            return;
+        }
+        self.cleared = self.last;
         self.running.clear();
         // A task that is ending at this moment may still write into the old map.
         self.outcomes = Arc::default();

@@ -32,15 +32,15 @@ pub struct Hooks {
     broker: Option<Arc<Broker>>,
     scope: Scope,
     hoard: Hoard,
-    pending: Pending,
+    /// Of this call, from its first request on.
+    pending: Option<Pending>,
     limits: Arc<Limits>,
 }
 
 impl Hooks {
     /// Without a broker every request is denied.
     pub fn new(broker: Option<Arc<Broker>>, scope: Scope, limits: Arc<Limits>) -> Self {
-        let pending = Pending::new(limits.count(Limit::Started));
-        Self { broker, scope, hoard: Hoard::default(), pending, limits }
+        Self { broker, scope, hoard: Hoard::default(), pending: None, limits }
     }
 
     /// Called before every call of `wasi:http`. A guest that keeps too many header fields loses them,
@@ -62,8 +62,9 @@ impl Hooks {
 
     /// Ends the requests of the call.
     pub fn leave(&mut self) {
-        self.pending.end();
-        self.pending = Pending::new(self.limits.count(Limit::Started));
+        if let Some(pending) = self.pending.take() {
+            pending.end();
+        }
     }
 }
 
@@ -89,8 +90,9 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Rest,
     ) -> Box<dyn Future<Output = Result<(Answered, Rest), WasiError>> + Send> {
-        let (broker, scope, place) =
-            (self.broker.clone(), self.scope.clone(), self.pending.place());
+        let most = self.limits.count(Limit::Started);
+        let place = self.pending.get_or_insert_with(|| Pending::new(most)).place();
+        let (broker, scope) = (self.broker.clone(), self.scope.clone());
         Box::new(async move {
             let broker = broker.ok_or(WasiError::HttpRequestDenied)?;
             let place = place.ok_or(WasiError::ConnectionLimitReached)?;
