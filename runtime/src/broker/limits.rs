@@ -235,6 +235,9 @@ pub(super) const CONNECTIONS: usize = 256;
 /// Idle connections kept for one origin.
 pub(super) const IDLE_PER_ORIGIN: usize = 32;
 
+/// Bytes of an error's text. It may quote a URL; a guest may keep hundreds of errors.
+pub(super) const ERROR_TEXT: usize = 4 * 1024;
+
 /// Different refusals of one connector that the log tells. A guest can make up host names without
 /// end.
 pub(super) const REFUSALS_TOLD: usize = 100;

@@ -44,6 +44,7 @@ use answer::{Answer, Reading, Watched};
 use credential::{Credentials, Tools};
 use delivery::Door;
 use dial::{Resolve, SystemResolver};
+use limits::ERROR_TEXT;
 use order::{Order, Times};
 use pool::Pools;
 use record::{BodyTally, Tally, Teller};
@@ -169,8 +170,7 @@ impl Broker {
             }
             Err(error) => Err(error),
         };
-        let outcome =
-            outcome.map_err(|error| error.map(|text| self.scrubbed(scope.vault.scrub(text))));
+        let outcome = outcome.map_err(|error| error.map(|text| self.told(text, scope)));
         tally.end(outcome.as_ref().map(|answer| answer.status));
         outcome
     }
@@ -195,7 +195,7 @@ impl Broker {
                 Ok(Streamed { status, headers, body })
             }
             Err(error) => {
-                let error = error.map(|text| self.scrubbed(scope.vault.scrub(text)));
+                let error = error.map(|text| self.told(text, scope));
                 tally.end(Err(&error));
                 Err(error)
             }
@@ -282,6 +282,17 @@ impl Broker {
             Some(clean) => String::from_utf8_lossy(&clean).into_owned(),
             None => text,
         }
+    }
+
+    /// The text of an error without the values and tokens of credentials, cut where it is too long.
+    fn told(&self, text: String, scope: &Scope) -> String {
+        let mut text = self.scrubbed(scope.vault.scrub(text));
+        if text.len() > ERROR_TEXT {
+            text.truncate(text.floor_char_boundary(ERROR_TEXT));
+            text.push('…');
+            text.shrink_to_fit();
+        }
+        text
     }
 }
 

@@ -1,8 +1,9 @@
 //! Guests that are a burden to the broker.
 
-use aloma_tests::neighbours::Neighbours;
+use aloma_tests::neighbours::{MEMORY_MIB, Neighbours};
 use aloma_tests::{Answer, FakeApi, Gate, RawApi, StreamApi, Then};
 use async_compression::tokio::write::GzipEncoder;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
@@ -114,6 +115,22 @@ async fn endless_requests() {
     assert_eq!(api.count("/"), 20);
     both.fails("misbehaveDeafly", place.clone(), &["1 s of CPU time", "cpu-seconds"]).await;
     assert_eq!(api.count("/"), 40);
+}
+
+#[tokio::test]
+async fn refused_requests() {
+    const AT_ONCE: u64 = 8;
+    let both = Neighbours::of("refused-requests")
+        .limit("cpu-seconds", 1)
+        .may_take(AT_ONCE * MEMORY_MIB)
+        .start()
+        .await;
+    let calls = join_all((0..AT_ONCE).map(|_| both.call_rude("misbehave", json!({}))));
+    for refused in both.outlast(calls).await {
+        refused.failed(&["1 s of CPU time", "cpu-seconds"]);
+    }
+    both.works().await;
+    both.is_in_bounds("refused requests");
 }
 
 #[tokio::test]

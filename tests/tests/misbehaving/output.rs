@@ -34,6 +34,16 @@ async fn endless_output() {
 }
 
 #[tokio::test]
+async fn many_outputs() {
+    let both = Neighbours::of("many-outputs").limit("cpu-seconds", 1).start().await;
+    let printed = both.outlast(both.call_rude("misbehave", json!({}))).await;
+    printed.failed(&["1 s of CPU time", "cpu-seconds"]);
+    both.local.process.line_with("more lines suppressed").await;
+    both.works().await;
+    both.is_in_bounds("many outputs");
+}
+
+#[tokio::test]
 async fn huge_log_line() {
     let both = Neighbours::of_wat("huge-log-line")
         .limit("memory-mib", 128)

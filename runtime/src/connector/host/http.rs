@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::begin_here;
 use crate::broker::{Broker, Error, Held, Request, Response, Scope};
 use crate::connector::bindings::aloma::connector::http as wit;
 use crate::connector::sandbox::State;
@@ -39,8 +40,8 @@ enum Running {
     /// Held only to end the request when it is dropped.
     Request(#[expect(dead_code, reason = "dropping it aborts the task")] AbortOnDropHandle<()>),
     Timer(Instant),
-    /// Was refused before it began; the outcome is there.
-    Refused,
+    /// It was over at once, as one that is refused; the outcome is there.
+    Done,
 }
 
 impl Started {
@@ -63,13 +64,19 @@ impl Started {
         self.last
     }
 
+    fn add_done(&mut self, outcome: Outcome) -> wit::Handle {
+        let handle = self.add(|_| Running::Done);
+        self.outcomes.by_handle.lock().insert(handle, outcome);
+        handle
+    }
+
     fn is_full(&self, limits: &Limits) -> bool {
         self.running.len() >= limits.count(Limit::Started)
     }
 
     fn done(&self, handle: wit::Handle, now: Instant) -> bool {
         match self.running.get(&handle) {
-            None | Some(Running::Refused) => true,
+            None | Some(Running::Done) => true,
             Some(Running::Timer(at)) => *at <= now,
             Some(Running::Request(_)) => self.outcomes.by_handle.lock().contains_key(&handle),
         }
@@ -101,10 +108,14 @@ impl wit::Host for State {
             Ok(begun) => begun,
             Err(error) => return self.refuse(error),
         };
+        let sending = match begin_here(begun.send()) {
+            Ok(outcome) => return Ok(self.started.add_done(outcome)),
+            Err(sending) => sending,
+        };
         let outcomes = self.started.outcomes.clone();
         Ok(self.started.add(|handle| {
             let task = tokio::spawn(async move {
-                let outcome = begun.send().await;
+                let outcome = sending.await;
                 outcomes.by_handle.lock().insert(handle, outcome);
                 outcomes.changed.notify_one();
             });
@@ -187,9 +198,7 @@ impl State {
         if self.started.running.len() >= most_handles(&self.limits) {
             return Err(self.limits.breach(Limit::Started).into());
         }
-        let handle = self.started.add(|_| Running::Refused);
-        self.started.outcomes.by_handle.lock().insert(handle, Err(error));
-        Ok(handle)
+        Ok(self.started.add_done(Err(error)))
     }
 
     fn too_many(&self) -> Error {

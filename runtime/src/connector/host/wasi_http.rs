@@ -6,6 +6,7 @@ mod hoard;
 mod outgoing;
 mod pending;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use wasmtime_wasi_http::{
     WasiHttpCtx, WasiHttpHooks,
 };
 
+use super::begin_here;
 use crate::broker::{Broker, Request, Scope, Streamed};
 use crate::envelope::{Limit, Limits};
 use hoard::{Hoard, Verdict};
@@ -93,7 +95,7 @@ impl WasiHttpHooks for Hooks {
         let most = self.limits.count(Limit::Started);
         let place = self.pending.get_or_insert_with(|| Pending::new(most)).place();
         let (broker, scope) = (self.broker.clone(), self.scope.clone());
-        Box::new(async move {
+        let sending = async move {
             let broker = broker.ok_or(WasiError::HttpRequestDenied)?;
             let place = place.ok_or(WasiError::ConnectionLimitReached)?;
             let answer = place.work(ask(&broker, request, options, &scope)).await?;
@@ -104,7 +106,11 @@ impl WasiHttpHooks for Hooks {
                 Ok(())
             };
             Ok((Answered::from_parts(head, body), Box::new(end) as Rest))
-        })
+        };
+        match begin_here(sending) {
+            Ok(outcome) => Box::new(ready(outcome)),
+            Err(sending) => Box::new(sending),
+        }
     }
 }
 
