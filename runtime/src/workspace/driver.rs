@@ -122,7 +122,7 @@ impl Driver {
         let wait = self.backoff.next_wait();
         if self.complaints.is_news(&reason) {
             let connector = self.shared.id();
-            tracing::info!(
+            tracing::warn!(
                 connector,
                 reason,
                 ?wait,

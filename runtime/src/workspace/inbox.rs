@@ -4,11 +4,13 @@
 //! refused with an honest error. New configuration is never refused. It waits beside the queue,
 //! where a newer one replaces it, and nothing overtakes it.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
-use super::limits::INBOX;
+use super::limits::{INBOX, INBOX_BYTES, SMALL_CALL};
 use super::reply::Reply;
 use super::request::Request;
 
@@ -25,6 +27,8 @@ pub struct Incoming {
 #[derive(Debug)]
 pub struct Inbox {
     queue: mpsc::Sender<Incoming>,
+    /// Bytes of the calls that are not small.
+    bytes: Arc<Semaphore>,
     waiting_config: Mutex<Option<Incoming>>,
     config_waits: Notify,
 }
@@ -33,7 +37,12 @@ impl Inbox {
     /// Makes both ends.
     pub fn new() -> (Self, mpsc::Receiver<Incoming>) {
         let (queue, receiver) = mpsc::channel(INBOX);
-        let inbox = Self { queue, waiting_config: Mutex::default(), config_waits: Notify::new() };
+        let inbox = Self {
+            queue,
+            bytes: Arc::new(Semaphore::new(INBOX_BYTES)),
+            waiting_config: Mutex::default(),
+            config_waits: Notify::new(),
+        };
         (inbox, receiver)
     }
 
@@ -46,13 +55,35 @@ impl Inbox {
         }
         self.try_deliver_config();
         if self.waiting_config.lock().is_some() {
-            return refuse_overload(incoming);
+            return refuse_overload(incoming, &format!("{INBOX} calls wait already"));
         }
+        let Some(incoming) = self.weigh(incoming) else { return };
         match self.queue.try_send(incoming) {
             Ok(()) => {}
-            Err(TrySendError::Full(incoming)) => refuse_overload(incoming),
+            Err(TrySendError::Full(incoming)) => {
+                refuse_overload(incoming, &format!("{INBOX} calls wait already"))
+            }
             Err(TrySendError::Closed(incoming)) => incoming.reply.refuse("shutting down"),
         }
+    }
+
+    /// Gives a large call room until it is answered, or refuses it.
+    fn weigh(&self, mut incoming: Incoming) -> Option<Incoming> {
+        let Request::Query(query) = &incoming.request else { return Some(incoming) };
+        let bytes = query.variables.get().len();
+        if bytes > SMALL_CALL {
+            // The largest has all the room for itself.
+            let bytes = u32::try_from(bytes.min(INBOX_BYTES)).expect("the limit fits 32 bits");
+            match self.bytes.clone().try_acquire_many_owned(bytes) {
+                Ok(room) => incoming.reply.keep(room),
+                Err(_) => {
+                    let most = INBOX_BYTES >> 20;
+                    refuse_overload(incoming, &format!("calls of {most} MiB are under way"));
+                    return None;
+                }
+            }
+        }
+        Some(incoming)
     }
 
     /// Delivers configuration that had to wait. Never ends while the dispatcher lives.
@@ -78,19 +109,17 @@ impl Inbox {
     }
 }
 
-fn refuse_overload(incoming: Incoming) {
-    tracing::warn!(call = %incoming.reply.call_id(), "overloaded; a call is refused");
-    let message = format!("overloaded: {INBOX} calls wait already; try again later");
-    incoming.reply.refuse(&message);
+fn refuse_overload(incoming: Incoming, what: &str) {
+    tracing::warn!(call = %incoming.reply.call_id(), what, "overloaded; a call is refused");
+    incoming.reply.refuse(&format!("overloaded: {what}; try again later"));
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::{Map, json};
 
     use super::super::outbox::Outbox;
+    use super::super::packet::raw;
     use super::*;
 
     fn offer(inbox: &Inbox, outbox: &Arc<Outbox>, request: Request) {
@@ -131,6 +160,31 @@ mod tests {
         }
         assert_eq!(seen.last().unwrap(), "newer");
         assert!(!seen.contains(&"older".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn large_calls_are_bounded_by_their_bytes_until_they_are_answered() {
+        let (inbox, mut dispatcher) = Inbox::new();
+        let outbox = Arc::new(Outbox::default());
+        let large = || {
+            let text = "x".repeat(INBOX_BYTES / 2 - 100);
+            let arguments = json!({"query": "q", "variables": {"text": text}});
+            Request::read("connector.query", Some(raw(&arguments))).unwrap()
+        };
+        offer(&inbox, &outbox, large());
+        offer(&inbox, &outbox, large());
+        assert!(outbox.is_settled());
+        offer(&inbox, &outbox, large());
+        let text = outbox.next_batch().await.text;
+        assert!(text.contains("calls of 128 MiB are under way; try again later"), "{text}");
+        let Incoming { request, reply } = dispatcher.recv().await.unwrap();
+        drop(request);
+        offer(&inbox, &outbox, large());
+        assert!(outbox.next_batch().await.text.contains("overloaded"));
+        reply.answer(raw(&json!({}))).await;
+        outbox.next_batch().await;
+        offer(&inbox, &outbox, large());
+        assert_eq!(dispatcher.len(), 2);
     }
 
     #[tokio::test]

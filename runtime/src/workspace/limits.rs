@@ -68,6 +68,15 @@ pub(super) const SENDINGS: u8 = 4;
 pub(super) const PENDING: usize = 1024;
 /// Requests of the workspace that wait for the dispatcher.
 pub(super) const INBOX: usize = 1024;
+/// Bytes of the calls that wait or are under way, counted for those that are larger than a page or two:
+/// four of the largest at least, and hundreds of usual files.
+pub(super) const INBOX_BYTES: usize = 128 * 1024 * 1024;
+/// Calls below this are bounded by their number.
+pub(super) const SMALL_CALL: usize = 16 * 1024;
+/// Packets of one message that are read. Far more than can be taken at once; a hundred bytes each.
+pub(super) const PACKETS_OF_A_MESSAGE: usize = 100_000;
+/// A query's path, task, namespace and `sticky`, each.
+pub(super) const QUERY_TEXT: usize = 16 * 1024;
 /// Elements of a query that count, as in the Node SDK.
 pub(super) const QUERY_ELEMENTS: usize = 20;
 /// An error's text. It is for people, and comes from guests.

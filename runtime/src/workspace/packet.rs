@@ -2,9 +2,14 @@
 //!
 //! Values stay raw JSON text, so that a call's arguments and its result are not parsed on the way.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::limits::PACKETS_OF_A_MESSAGE;
 use crate::ids::fresh_id;
 
 /// One packet. On a request `c` says "answer with this", on an answer it is the request's.
@@ -54,6 +59,8 @@ pub struct Message {
     /// How many items were no packets. The Node SDK sends `null` in a batch that it could not
     /// encode, so one bad item says nothing about its neighbours.
     pub strays: usize,
+    /// How many items came after [`PACKETS_OF_A_MESSAGE`] and were not looked at.
+    pub beyond: usize,
 }
 
 /// A message that is not `{"p":[…]}`.
@@ -62,25 +69,55 @@ pub struct Message {
 pub struct NotAMessage(#[from] serde_json::Error);
 
 #[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    p: Vec<&'a RawValue>,
+struct Envelope<T> {
+    p: Items<T>,
 }
 
-#[derive(Deserialize)]
-struct Packets {
-    p: Vec<Packet>,
+/// So many items of a list as there may be, and the number of the others. A few bytes of a message can
+/// stand for a packet that takes a hundred here.
+struct Items<T> {
+    items: Vec<T>,
+    beyond: usize,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(Counting(PhantomData))
+    }
+}
+
+struct Counting<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Counting<T> {
+    type Value = Items<T>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items<T>, A::Error> {
+        let (mut items, mut beyond) = (Vec::new(), 0);
+        while items.len() < PACKETS_OF_A_MESSAGE
+            && let Some(item) = list.next_element()?
+        {
+            items.push(item);
+        }
+        while items.len() == PACKETS_OF_A_MESSAGE && list.next_element::<IgnoredAny>()?.is_some() {
+            beyond += 1;
+        }
+        Ok(Items { items, beyond })
+    }
 }
 
 /// Reads a message. Items that are no packets are counted and left out.
 pub fn parse(text: &str) -> Result<Message, NotAMessage> {
     // In one pass, as nearly all are.
-    if let Ok(Packets { p }) = serde_json::from_str(text) {
-        return Ok(Message { packets: p, strays: 0 });
+    if let Ok(Envelope { p: Items { items, beyond } }) = serde_json::from_str(text) {
+        return Ok(Message { packets: items, strays: 0, beyond });
     }
-    let envelope: Envelope = serde_json::from_str(text)?;
-    let mut message = Message::default();
-    for item in envelope.p {
+    let Envelope { p } = serde_json::from_str::<Envelope<&RawValue>>(text)?;
+    let mut message = Message { beyond: p.beyond, ..Message::default() };
+    for item in p.items {
         match serde_json::from_str(item.get()) {
             Ok(packet) => message.packets.push(packet),
             Err(_) => message.strays += 1,
@@ -116,6 +153,16 @@ mod tests {
         ] {
             let message = parse(text).expect(text);
             assert_eq!((message.packets.len(), message.strays), (packets, strays), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_very_many_packets_is_read_in_part() {
+        for item in ["{}", "7"] {
+            let items = vec![item; PACKETS_OF_A_MESSAGE + 3].join(",");
+            let message = parse(&format!("{{\"p\":[{items}]}}")).expect("a message");
+            let read = message.packets.len() + message.strays;
+            assert_eq!((read, message.beyond), (PACKETS_OF_A_MESSAGE, 3));
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::limits::{ERROR_BYTES, PACKET_BYTES};
 use super::outbox::{Kind, Outbox};
@@ -20,12 +21,19 @@ pub struct Reply {
     call_id: Arc<str>,
     only_errors: bool,
     outbox: Arc<Outbox>,
+    /// The room that its request takes.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Reply {
     pub(super) fn new(key: Option<String>, only_errors: bool, outbox: Arc<Outbox>) -> Self {
         let call_id = key.as_deref().map_or_else(|| fresh_id().into(), Arc::from);
-        Self { key, call_id, only_errors, outbox }
+        Self { key, call_id, only_errors, outbox, room: None }
+    }
+
+    /// Keeps the room that the request takes until there is an answer.
+    pub(super) fn keep(&mut self, room: OwnedSemaphorePermit) {
+        self.room = Some(room);
     }
 
     /// What names this call in logs: the key that the answer goes to, or a fresh id.

@@ -4,11 +4,10 @@ use std::fmt;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::limits::QUERY_ELEMENTS;
+use super::limits::{QUERY_ELEMENTS, QUERY_TEXT};
 use super::packet::raw;
 
 /// Names that every JavaScript object has. The Node SDK removes them from queries.
@@ -119,26 +118,43 @@ fn read_finish_oauth(arguments: Option<&RawValue>) -> Result<Request, String> {
 fn read_query(arguments: Option<&RawValue>) -> Result<Query, String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Arguments {
+    struct Arguments<'a> {
         query: Option<Box<RawValue>>,
         variables: Option<Box<RawValue>>,
-        task_id: Option<Value>,
-        namespace: Option<Value>,
-        sticky: Option<Value>,
+        #[serde(borrow)]
+        task_id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        namespace: Option<&'a RawValue>,
+        #[serde(borrow)]
+        sticky: Option<&'a RawValue>,
     }
     let read: Arguments = read(arguments, "the arguments must be an object")?;
     let original = read.query.unwrap_or_else(|| raw(&Value::Null));
+    is_short("query", original.get())?;
     Ok(Query {
         path: read_path(&original)?,
         original,
         variables: read_variables(read.variables)?,
-        task_id: read.task_id.map(text),
-        namespace: read.namespace.map(text),
-        sticky: read.sticky.map(text),
+        task_id: read_text("taskId", read.task_id)?,
+        namespace: read_text("namespace", read.namespace)?,
+        sticky: read_text("sticky", read.sticky)?,
     })
 }
 
-fn read<T: DeserializeOwned>(arguments: Option<&RawValue>, must: &str) -> Result<T, String> {
+fn read_text(name: &str, value: Option<&RawValue>) -> Result<Option<String>, String> {
+    let Some(value) = value else { return Ok(None) };
+    is_short(name, value.get())?;
+    Ok(serde_json::from_str(value.get()).ok().map(text))
+}
+
+fn is_short(name: &str, json: &str) -> Result<(), String> {
+    if json.len() <= QUERY_TEXT {
+        return Ok(());
+    }
+    Err(format!("malformed arguments: `{name}` is longer than {QUERY_TEXT} bytes"))
+}
+
+fn read<'a, T: Deserialize<'a>>(arguments: Option<&'a RawValue>, must: &str) -> Result<T, String> {
     // What serde would say may quote the value, which may be a secret.
     let text = arguments.map_or("{}", RawValue::get);
     serde_json::from_str(text).map_err(|_| format!("malformed arguments: {must}"))

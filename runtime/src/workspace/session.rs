@@ -154,6 +154,9 @@ impl<'a> Reader<'a> {
         if message.strays > 0 {
             self.complain("items that are no packets");
         }
+        if message.beyond > 0 {
+            self.complain("more packets in one message than are read");
+        }
         for packet in message.packets {
             self.sort(packet);
         }
