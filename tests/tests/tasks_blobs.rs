@@ -50,6 +50,21 @@ async fn a_file_that_the_host_has_no_room_for_is_not_stored() {
 }
 
 #[tokio::test]
+async fn names_that_are_no_names_are_not_sent() {
+    let scene = Scene::connector("hooks").start().await;
+    scene.workspace.respond("connector.task.new", |_| json!({"id": "task-1"}));
+    for (length, fits) in [(16 << 10, true), ((16 << 10) + 1, false)] {
+        let task = json!({"name": "n".repeat(length), "data": {}});
+        let answer = scene.query(&["newTask"], task).await;
+        if fits {
+            assert_eq!(answer, json!({"id": "task-1"}));
+        } else {
+            assert!(error_of(&answer).contains("name: it is longer than 16 KiB"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_is_read() {
     let scene = Scene::connector("hooks").start().await;
     scene.workspace.respond("connector.blob.get", |arguments| {

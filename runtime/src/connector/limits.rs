@@ -65,3 +65,6 @@ pub const CALLS_BETWEEN_LOOKS: usize = 16;
 /// Bytes of each text of a failure: a sentence for a person, with a stack trace. A guest may say more,
 /// up to what a host call takes, and each copy on the way to the caller would cost as much again.
 pub const FAILURE_TEXT: usize = 16 << 10;
+
+/// Bytes of a name, an id or a media type that goes to the workspace. Real ones have some dozens.
+pub const WORKSPACE_TEXT: usize = 16 << 10;
