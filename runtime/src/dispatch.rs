@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::spot::Spot;
 use self::version::Version;
-use crate::connector::{CallError, Context, Target};
+use crate::connector::{CallError, Context, Done, Target};
 use crate::manifest::Manifest;
 use crate::printable::printable;
 use crate::workspace::configuration;
@@ -266,7 +266,10 @@ impl Shared {
             () = version.cut_off.cancelled() => Err(CallError::CutOff),
         };
         match outcome {
-            Ok(result) => reply.answer(wrap_result(&path, result)).await,
+            Ok(Done { json, place }) => {
+                reply.answer(wrap_result(&path, json)).await;
+                drop(place);
+            }
             Err(error) => {
                 let (connector, call) = (&*self.dispatcher.id, context.call.as_deref());
                 tracing::debug!(connector, call, "{}: {error}", path.join("."));

@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use aloma_tests::{Answer, FakeApi, Received, Scene, cli, guest};
+use aloma_tests::process::Invocation;
+use aloma_tests::{Answer, FakeApi, Process, RawApi, Received, Scene, cli, guest};
 use serde_json::{Value, json};
 
 const CANARY: &str = "canary-9c1f-never-told";
@@ -49,6 +50,25 @@ async fn a_trace_shows_what_was_tried() {
     }
     assert_eq!(lines.len(), 6, "{}", output.stderr);
     assert!(!output.stderr.contains("canary"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn a_call_that_is_interrupted_tells_what_it_did() {
+    let silent = RawApi::silent().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("record.jsonl");
+    let arguments = json!({"url": format!("{}/", silent.origin())});
+    let rest = ["--trace", "--record", file.to_str().expect("text")];
+    let mut args = call("send", &arguments, &rest);
+    args.extend(["--allow-private".into(), silent.origin().into()]);
+    let mut process = Process::start(&Invocation { args, ..Invocation::default() });
+    silent.asked(process.log()).await;
+    process.interrupt();
+    assert_eq!(process.exit().await.code(), Some(1));
+    for part in ["error: the call was cut off", "send  of ", "GET http://127.0.0.1"] {
+        process.line_with(part).await;
+    }
+    assert_eq!(records(&file).len(), 1);
 }
 
 #[tokio::test]

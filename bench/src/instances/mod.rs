@@ -157,7 +157,8 @@ impl Caller {
     async fn call(&self) -> anyhow::Result<()> {
         let context = Context::default();
         let answer = self.connector.call(&self.target, &self.arguments, &context).await?;
-        ensure!(answer.get() == ANSWER, "hello answered {answer}");
+        let answer = answer.json.get();
+        ensure!(answer == ANSWER, "hello answered {answer}");
         Ok(())
     }
 }

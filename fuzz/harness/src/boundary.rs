@@ -195,7 +195,8 @@ impl Scene {
     fn play(&self, target: &Target, context: &Context, answers: &str, program: &Program) {
         self.workspace.answer(answers);
         let call = |target: &Target, arguments: &RawValue| {
-            self.runtime.block_on(self.connector.call(target, arguments, context))
+            let called = self.connector.call(target, arguments, context);
+            self.runtime.block_on(called).map(|done| done.json)
         };
         let outcome = call(target, &program.arguments());
         let told = match &outcome {

@@ -8,8 +8,9 @@ use anyhow::{Context as _, anyhow, ensure};
 use serde_json::value::RawValue;
 
 use super::args::{self, Arguments, object};
+use super::run::until_asked_to_stop;
 use super::trace::{self, Called, Trace};
-use crate::connector::{self, Connector, Context, Services};
+use crate::connector::{self, CallError, Connector, Context, Services};
 use crate::dispatch::target;
 use crate::envelope::{Limit, Limits};
 use crate::events::Component;
@@ -44,7 +45,11 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let target = target(&manifest, std::slice::from_ref(&args.action));
     let context = Context { call: Some(crate::ids::fresh_id().into()), ..Context::default() };
     let (began, since) = (SystemTime::now(), Instant::now());
-    let outcome = connector.call(&target, &arguments, &context).await;
+    let shutdown = until_asked_to_stop()?;
+    let outcome = tokio::select! {
+        outcome = connector.call(&target, &arguments, &context) => outcome.map(|done| done.json),
+        () = shutdown.cancelled() => Err(CallError::CutOff),
+    };
     let took = since.elapsed();
     connector.shut_down().await;
     let outcome = outcome.map_err(|error| anyhow!("{error}{}", hint(&connector)));

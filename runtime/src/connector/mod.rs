@@ -27,6 +27,7 @@ mod trial;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use tokio::sync::SemaphorePermit;
 
 pub use self::code::cache::Cache;
 pub use self::code::compiler::Compiler;
@@ -69,6 +70,15 @@ pub struct Settings {
     pub events: Events,
 }
 
+/// What came of a call.
+pub struct Done<'a> {
+    /// The result: any JSON.
+    pub json: Box<RawValue>,
+    /// The call's place among those that run at once. Results are large, so whoever passes one on
+    /// keeps it until the result is on its way: then there are no more of them than calls.
+    pub place: SemaphorePermit<'a>,
+}
+
 /// What a call is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -108,10 +118,11 @@ impl Connector {
         target: &Target,
         arguments: &RawValue,
         context: &Context,
-    ) -> Result<Box<RawValue>, CallError> {
+    ) -> Result<Done<'_>, CallError> {
         let job = self.job(target, arguments)?;
-        let text = self.pool.perform(job, context).await?;
-        json::result(text, self.pool.limits()).map_err(CallError::BadResult)
+        let (text, place) = self.pool.perform(job, context).await?;
+        let json = json::result(text, self.pool.limits()).map_err(CallError::BadResult)?;
+        Ok(Done { json, place })
     }
 
     fn job<'a>(&self, target: &'a Target, arguments: &'a RawValue) -> Result<Job<'a>, CallError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use super::Settings;
@@ -92,15 +92,16 @@ impl Pool {
         &self.limits
     }
 
-    /// Does a job in an instance of its own, when there is room.
+    /// Does a job in an instance of its own, when there is room. With the answer comes the call's
+    /// place, which others wait for.
     pub(super) async fn perform(
         &self,
         job: Job<'_>,
         context: &Context,
-    ) -> Result<String, CallError> {
+    ) -> Result<(String, SemaphorePermit<'_>), CallError> {
         let late = Instant::now() + self.limits.time(Limit::QueueTime);
-        let _place = self.queue.place(late).await?;
-        self.perform_by(late, job, context).await
+        let place = self.queue.place(late).await?;
+        Ok((self.perform_by(late, job, context).await?, place))
     }
 
     /// Does jobs beside the calls, however many there are: a busy connector is not an ill one. Gives

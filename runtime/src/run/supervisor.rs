@@ -63,12 +63,14 @@ impl Supervisor {
         let mut is_first = true;
         loop {
             tokio::select! {
+                // At the end they all end, and none of them is removed.
+                biased;
                 () = stop.cancelled() => break,
-                _ = looks.tick() => {}
                 Some(ended) = self.keepers.join_next_with_id() => {
                     self.forget(ended);
                     continue;
                 }
+                _ = looks.tick() => {}
             }
             // A folder on a network that does not answer must not hold up the end.
             let found = tokio::select! {
