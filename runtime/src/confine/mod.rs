@@ -74,8 +74,9 @@ pub fn with_remedy(error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     anyhow::anyhow!(
-        "{text}; this process may read only what it was told of at its start: put the file into the \
-         served folder, restart, or use --no-confinement"
+        "{text}; this process may read only what it was told of at its start, and a folder that takes \
+         the place of another is a new one: put the file into the served folder, restart, or use \
+         --no-confinement"
     )
 }
 

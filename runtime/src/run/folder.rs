@@ -10,6 +10,7 @@ use anyhow::Context as _;
 
 use super::limits::{CONNECTORS, GLANCE};
 use super::watch::Print;
+use crate::confine::with_remedy;
 use crate::settings::choice::is_settings;
 use crate::settings::file::FILE_NAME;
 
@@ -45,6 +46,7 @@ impl Folders {
         for folder in self.folders.clone() {
             let files = self.look_into(&folder, known);
             let files = files.with_context(|| format!("cannot read {}", folder.display()));
+            let files = files.map_err(with_remedy);
             match files {
                 Ok(files) => found.files.extend(files),
                 Err(error) => {
