@@ -1,7 +1,7 @@
 //! Local mode: no token, no platform, the same protocol.
 
 use aloma_tests::local::Local;
-use aloma_tests::{Answer, FakeApi, guest};
+use aloma_tests::{Answer, FakeApi, cli, guest};
 use serde_json::{Value, json};
 
 async fn run(guest_name: &str, more: &[&str]) -> Local {
@@ -110,4 +110,18 @@ async fn several_connectors_run_in_one_process() {
     let local = Local::start(args).await;
     local.connected("hello").await;
     local.connected("hooks").await;
+}
+
+#[tokio::test]
+async fn two_workspaces_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = ["--data", folder.path().to_str().expect("a path that is text")];
+    let local = run("hello", &data).await;
+    local.connected("hello").await;
+    let mut args = vec!["run".into(), guest("hello").into_os_string()];
+    args.extend(data.iter().chain(&["--listen", "127.0.0.1:0"]).map(Into::into));
+    let second = cli(args).await;
+    second.failed(1, &["another workspace uses ", "name another folder with --data"]);
+    drop(local);
+    run("hello", &data).await.connected("hello").await;
 }

@@ -114,7 +114,12 @@ impl LocalWorkspace {
         let store = Store::open(&data)?;
         let listener = TcpListener::bind(listen)
             .await
-            .with_context(|| format!("cannot listen on {listen}; is another workspace running?"))?;
+            .with_context(|| {
+                format!(
+                    "cannot listen on {listen}; where another workspace is running, give this one \
+                     an address and a folder of its own with --listen and --data"
+                )
+            })?;
         let address = listener.local_addr()?;
         let seats = Seats::default();
         let known = store.with(connectors::all).await?;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
@@ -23,7 +23,7 @@ const FILE: &str = "workspace.sqlite";
 /// Raise it with a migration.
 const VERSION: i64 = 1;
 const TABLES: &str = include_str!("tables.sql");
-/// Another process may hold the file for a moment; a store that is busy for longer is broken.
+/// The process before may not have ended yet.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The store. Cheap to clone.
@@ -41,7 +41,13 @@ impl Store {
             prepare(&connection)?;
             Ok(connection)
         };
-        let connection = open().with_context(|| format!("cannot open {}", path.display()))?;
+        let connection = open().map_err(|error| match error.downcast_ref() {
+            Some(error) if is_in_use(error) => anyhow!(
+                "another workspace uses {}; end it, or name another folder with --data",
+                folder.display()
+            ),
+            _ => error.context(format!("cannot open {}", path.display())),
+        })?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
@@ -63,8 +69,15 @@ impl Store {
     }
 }
 
+fn is_in_use(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+}
+
 fn prepare(connection: &Connection) -> anyhow::Result<()> {
     connection.busy_timeout(BUSY)?;
+    // What one workspace changes no other would learn of.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // A value that is removed is overwritten, not only forgotten.
