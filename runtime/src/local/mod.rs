@@ -112,14 +112,12 @@ impl LocalWorkspace {
         let events = events.watch();
         token::private_folder(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let store = Store::open(&data)?;
-        let listener = TcpListener::bind(listen)
-            .await
-            .with_context(|| {
-                format!(
-                    "cannot listen on {listen}; where another workspace is running, give this one \
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            format!(
+                "cannot listen on {listen}; where another workspace is running, give this one \
                      an address and a folder of its own with --listen and --data"
-                )
-            })?;
+            )
+        })?;
         let address = listener.local_addr()?;
         let seats = Seats::default();
         let known = store.with(connectors::all).await?;

@@ -4,13 +4,16 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::finding::Finding;
+use super::finding::{Finding, Standing};
+use crate::broker::DiskStore;
 use crate::settings::{self, Environment};
 
 /// Bits of the mode that let others in.
 const OTHERS: u32 = 0o077;
 /// Those that let others change something.
 const OTHERS_WRITE: u32 = 0o022;
+
+const TOKENS: &str = "tokens";
 
 pub(super) fn all(environment: &Environment) -> [Finding; 3] {
     [
@@ -19,10 +22,13 @@ pub(super) fn all(environment: &Environment) -> [Finding; 3] {
             settings::cache_folder(environment),
             "set XDG_CACHE_HOME or HOME; without it connectors are compiled at every start",
         ),
-        folder(
-            "tokens",
+        with_key(
+            folder(
+                TOKENS,
+                settings::token_folder(environment),
+                "set XDG_DATA_HOME or HOME; without it OAuth tokens are lost with the process",
+            ),
             settings::token_folder(environment),
-            "set XDG_DATA_HOME or HOME; without it OAuth tokens are lost with the process",
         ),
         folder(
             "data",
@@ -45,6 +51,20 @@ fn folder(what: &'static str, path: Option<PathBuf>, without: &str) -> Finding {
             format!("{shown} cannot be used: {error}"),
             format!("let this user write it, or {without}"),
         ),
+    }
+}
+
+/// The folder of tokens is only as good as the key in it. Where there is none it is made when it is
+/// needed.
+fn with_key(finding: Finding, path: Option<PathBuf>) -> Finding {
+    let Some(path) = path.filter(|path| path.join(DiskStore::KEY).exists()) else { return finding };
+    match DiskStore::open(&path) {
+        Err(error) if finding.standing == Standing::Ok => Finding::problem(
+            TOKENS,
+            error.to_string(),
+            "no connector with a token of OAuth starts until then",
+        ),
+        _ => finding,
     }
 }
 
@@ -74,7 +94,6 @@ fn look_at(path: &Path) -> std::io::Result<Option<(&'static str, String)>> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::super::finding::Standing;
     use super::*;
 
     #[test]
@@ -93,6 +112,21 @@ mod tests {
             assert!(finding.text.ends_with(says), "{finding:?}");
             assert_eq!(fs::read_dir(&path).expect("a folder").count(), 0);
         }
+    }
+
+    #[test]
+    fn the_key_of_the_tokens_must_be_private_too() {
+        let base = tempfile::tempdir().expect("a folder");
+        let path = base.path().join("tokens");
+        let look = || with_key(folder(TOKENS, Some(path.clone()), ""), Some(path.clone()));
+        assert_eq!(look().standing, Standing::Ok);
+        DiskStore::open(&path).expect("a store");
+        assert_eq!(look().standing, Standing::Ok);
+        let open = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(path.join(DiskStore::KEY), open).expect("a mode");
+        let finding = look();
+        assert_eq!(finding.standing, Standing::Problem);
+        assert!(finding.text.contains("is not private to this user"), "{finding:?}");
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use super::finding::Finding;
+use crate::broker::NetworkSettings;
 use crate::settings::{self, Environment, WorkspaceSettings};
 
 /// Reads the environment; what cannot be read is left out and told.
 pub(super) fn read(named: Option<&Path>) -> (Environment, Vec<Finding>) {
     match Environment::read(named) {
         Ok(environment) => {
-            let findings = vec![keys(&environment), platform(&environment)];
+            let findings = vec![keys(&environment), platform(&environment), proxy(&environment)];
             (environment, findings)
         }
         Err(error) => {
@@ -48,6 +49,26 @@ fn platform(environment: &Environment) -> Finding {
         Err(error) => {
             Finding::problem(WHAT, format!("{error:#}"), "write a URL, or leave the variable out")
         }
+    }
+}
+
+/// The proxy of connectors whose settings name none.
+fn proxy(environment: &Environment) -> Finding {
+    const WHAT: &str = "proxy";
+    let variable = |name: &str| environment.get(name).map(str::to_owned);
+    match NetworkSettings::default().resolve(Path::new("."), &variable) {
+        Err(error) => Finding::problem(
+            WHAT,
+            format!("{error:#}"),
+            "mend the variable or unset it, or write `proxy` into [network] of each connector.toml",
+        ),
+        Ok(_) => match ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"]
+            .into_iter()
+            .find(|name| variable(name).is_some_and(|url| !url.is_empty()))
+        {
+            Some(name) => Finding::ok(WHAT, format!("{name} is set, and can be used")),
+            None => Finding::ok(WHAT, "connectors reach the network without one"),
+        },
     }
 }
 

@@ -52,6 +52,9 @@ const PRIVATE_FILE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
 
 impl DiskStore {
+    /// The name of the key's file.
+    pub const KEY: &str = "key";
+
     /// Opens the folder, and makes it and its key where they are not there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let told = |error: io::Error| StoreError(format!("{}: {error}", folder.display()));
@@ -254,7 +257,7 @@ fn is_private(metadata: &fs::Metadata) -> bool {
 }
 
 fn read_key(folder: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let path = folder.join("key");
+    let path = folder.join(DiskStore::KEY);
     if let Some(key) = existing_key(&path)? {
         return Ok(key);
     }
@@ -374,7 +377,10 @@ mod tests {
             let found = bytes.windows(text.len()).any(|window| window == text.as_bytes());
             assert!(!found, "{text}");
         }
-        assert_eq!((mode(&path), mode(&folder.join("key")), mode(folder)), (0o600, 0o600, 0o700));
+        assert_eq!(
+            (mode(&path), mode(&folder.join(DiskStore::KEY)), mode(folder)),
+            (0o600, 0o600, 0o700)
+        );
         assert_eq!(fs::read_dir(folder).expect("a folder").count(), 2, "nothing unfinished");
         let again = DiskStore::open(folder).expect("the store again");
         let loaded = again.load(&name).await.expect("loaded").expect("an entry");
@@ -453,7 +459,7 @@ mod tests {
     async fn an_entry_under_another_key_is_not_used() {
         let (_folder, store) = store();
         store.save(&name("api"), &entry("the-access-token")).await.expect("saved");
-        fs::remove_file(store.0.path.join("key")).expect("removed");
+        fs::remove_file(store.0.path.join(DiskStore::KEY)).expect("removed");
         let other = DiskStore::open(&store.0.path).expect("a store with a new key");
         assert_eq!(access(&other, &name("api")).await, None);
     }
@@ -473,7 +479,7 @@ mod tests {
     #[test]
     fn a_key_that_others_can_read_is_refused_and_not_replaced() {
         let (_folder, store) = store();
-        let key = store.0.path.join("key");
+        let key = store.0.path.join(DiskStore::KEY);
         let before = fs::read(&key).expect("a key");
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("changed");
         let error = DiskStore::open(&store.0.path).err().expect("refused").to_string();
