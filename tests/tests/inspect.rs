@@ -53,3 +53,19 @@ async fn nothing_of_the_connector_is_run_but_its_description() {
     assert_eq!(output.status.code(), Some(0), "{output:#?}");
     assert!(!output.stderr.contains("hooks: started"), "{output:#?}");
 }
+
+#[tokio::test]
+async fn the_isolation_of_the_settings_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("connector.toml");
+    for (isolation, says) in
+        [("reuse", "one call after the other"), ("call", "every call has an instance of its own")]
+    {
+        let text = format!("component = {:?}\nisolation = {isolation:?}\n", guest("hooks"));
+        std::fs::write(&file, text).expect("a file");
+        let args = ["inspect".into(), file.clone().into_os_string()];
+        assert!(cli(args.clone()).await.stdout.contains(says), "{isolation}");
+        let said = cli(args.into_iter().chain(["--json".into()])).await.json();
+        assert_eq!(said["settings"]["isolation"], isolation);
+    }
+}

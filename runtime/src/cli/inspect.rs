@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{self, limits_of};
 use crate::broker::{Mode, Policy, Standing};
-use crate::connector::Loaded;
+use crate::connector::{Isolation, Loaded};
 use crate::envelope::{Limit, Limits};
 use crate::manifest::{Action, Ask, Credential, CredentialKind, Hints, Manifest};
 use crate::printable::printable;
@@ -26,6 +26,7 @@ struct Inspected {
     /// The declared credentials that the settings file has in their place.
     replaced: Vec<String>,
     limits: Limits,
+    isolation: Isolation,
 }
 
 pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> anyhow::Result<()> {
@@ -40,6 +41,7 @@ pub(super) async fn inspect(args: args::Inspect, environment: Environment) -> an
         policy: args.rules.policy(file.as_ref())?,
         revealed: args.rules.revealed(file.as_ref()),
         replaced: replaced(manifest, file.as_ref()),
+        isolation: file.as_ref().map(|file| file.isolation).unwrap_or_default(),
         file: file.map(|file| file.path),
         loaded,
         limits,
@@ -55,7 +57,7 @@ fn replaced(manifest: &Manifest, file: Option<&File>) -> Vec<String> {
 }
 
 fn as_json(inspected: &Inspected) -> anyhow::Result<String> {
-    let Inspected { id, loaded, file, policy, revealed, replaced, limits } = inspected;
+    let Inspected { id, loaded, file, policy, revealed, replaced, limits, isolation } = inspected;
     let limits: Map<String, Value> =
         Limit::all().map(|limit| (limit.key().to_owned(), limits.get(limit).into())).collect();
     let asked = |Ask { origin, .. }: &Ask| (origin.clone(), json!(policy.standing(origin)));
@@ -67,6 +69,7 @@ fn as_json(inspected: &Inspected) -> anyhow::Result<String> {
         "limits": limits,
         "settings": {
             "file": file,
+            "isolation": isolation,
             "policy": policy.mode(),
             "grants": policy.lines().collect::<Vec<_>>(),
             "asked": loaded.manifest.asks.iter().map(asked).collect::<Map<_, _>>(),
@@ -86,7 +89,7 @@ fn as_text(inspected: &Inspected) -> String {
 }
 
 fn write_text(out: &mut String, inspected: &Inspected) -> fmt::Result {
-    let Inspected { id, loaded, policy, limits, .. } = inspected;
+    let Inspected { id, loaded, policy, limits, isolation, .. } = inspected;
     let manifest = &*loaded.manifest;
     writeln!(out, "{} {} (id {id}, {} KiB)", manifest.name, manifest.version, loaded.size >> 10)?;
     if let Some(summary) = &manifest.summary {
@@ -104,6 +107,11 @@ fn write_text(out: &mut String, inspected: &Inspected) -> fmt::Result {
     for import in &loaded.imports {
         writeln!(out, "  {}", printable(import))?;
     }
+    let instances = match isolation {
+        Isolation::Reuse => "an instance serves one call after the other",
+        Isolation::Call => "every call has an instance of its own",
+    };
+    writeln!(out, "\nIsolation\n  {instances}")?;
     writeln!(out, "\nLimits")?;
     for limit in Limit::all() {
         let (key, value) = (limit.key(), limits.shown(limit));

@@ -23,7 +23,7 @@ use crate::envelope::{Limit, Limits};
 use crate::events::Events;
 
 /// Whether calls share instances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// An instance serves one call after the other, so that a controller keeps what it caches.
