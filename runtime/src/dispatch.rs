@@ -67,6 +67,8 @@ struct Shared {
     received: Mutex<Option<Received>>,
     /// What was wrong with it.
     problems: Mutex<Vec<String>>,
+    /// Whose turn it is to be told what the connector is.
+    introspecting: tokio::sync::Mutex<()>,
     /// Told when there is a new configuration.
     configured: Notify,
     /// Cancelled when calls under way have had their time.
@@ -143,6 +145,7 @@ impl Shared {
             current: Mutex::new(Arc::new(version)),
             received: Mutex::default(),
             problems: Mutex::default(),
+            introspecting: tokio::sync::Mutex::default(),
             configured: Notify::new(),
             cut_off,
         }
@@ -212,7 +215,11 @@ impl Shared {
                 ));
             }
             Request::Introspect => {
-                work.spawn(async move { reply.answer(version.introspection.clone()).await });
+                work.spawn(async move {
+                    // It may be large, so one copy at a time waits for the link.
+                    let _turn = shared.introspecting.lock().await;
+                    reply.answer(version.introspection.clone()).await;
+                });
             }
             Request::Query(query) => {
                 let under_way = version.call();

@@ -134,6 +134,13 @@ async fn refused_requests() {
 }
 
 #[tokio::test]
+async fn long_wait_list() {
+    let both =
+        Neighbours::of_wat("long-wait-list").limit("memory-mib", 64).may_take(2 * 32).start().await;
+    both.fails("misbehave", json!({}), &["256 requests and timers", "started in [limits]"]).await;
+}
+
+#[tokio::test]
 async fn forgotten_request() {
     let (silent, api, gate) = (RawApi::silent().await, FakeApi::start(), Gate::default());
     api.answers("GET", "/last", [Answer::new(200, "").after(&gate)]);
