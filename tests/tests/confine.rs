@@ -106,6 +106,16 @@ async fn a_confined_connector_is_called_and_reaches_its_api_by_name() {
     assert_eq!(answer["status"], 200, "{answer}");
     is_confined(&scene.process);
     scene.process.line_with("this process confined itself with ").await;
+    has_few_privileges(&scene.process);
+}
+
+/// Those over files, and low ports.
+fn has_few_privileges(process: &Process) {
+    const KEPT: u64 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 10;
+    for set in ["CapEff", "CapPrm", "CapInh"] {
+        let set = u64::from_str_radix(&process.status(set), 16).expect("a number");
+        assert_eq!(set & !KEPT, 0, "{set:x}");
+    }
 }
 
 #[tokio::test]

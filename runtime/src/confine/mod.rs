@@ -1,5 +1,5 @@
-//! What the process gives up once its settings are read: files that are not its own (Landlock) and
-//! system calls that it never makes (seccomp).
+//! What the process gives up once its settings are read: files that are not its own (Landlock), system
+//! calls that it never makes (seccomp), and what root may do beyond that (capabilities).
 //!
 //! The wall around a guest is WebAssembly. This one stands behind it: whoever gets through the first
 //! finds a process that can open little and ask the kernel for little. It takes no privileges, cannot
@@ -9,6 +9,7 @@
 mod calls;
 mod landlock;
 mod needs;
+pub(crate) mod privileges;
 pub(crate) mod probe;
 mod seccomp;
 mod system;
@@ -45,6 +46,7 @@ pub enum Wall {
 /// thread and for those that it makes. Folders in `needs` that are not there yet are made.
 pub fn confine(needs: &Needs) -> Report {
     needs.make();
+    privileges::give_up();
     // Landlock first: its own calls are none that connectors need, so the list does not have them.
     let files = landlock::restrict(needs);
     if matches!(files, Wall::Stands(_)) {

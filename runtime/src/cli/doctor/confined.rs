@@ -3,6 +3,7 @@
 use std::net::ToSocketAddrs as _;
 
 use super::finding::Finding;
+use crate::confine::privileges::are_left;
 use crate::confine::probe::{self, Probe};
 use crate::confine::{Report, Wall};
 
@@ -18,8 +19,9 @@ pub(super) fn before() -> Vec<Probe> {
     probe::files(&[])
 }
 
-pub(super) fn all(report: &Report, before: &[Probe]) -> [Finding; 2] {
+pub(super) fn all(report: &Report, before: &[Probe]) -> [Finding; 3] {
     [
+        privileges(),
         wall("landlock", &report.files, probe::files(before), "before Linux 5.13 there is none"),
         wall(
             "seccomp",
@@ -29,6 +31,17 @@ pub(super) fn all(report: &Report, before: &[Probe]) -> [Finding; 2] {
              another",
         ),
     ]
+}
+
+fn privileges() -> Finding {
+    const WHAT: &str = "privileges";
+    if are_left() {
+        let advice = "run as a user of its own, without capabilities";
+        return Finding::problem(WHAT, "some of root's could not be given up", advice);
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    let user = if is_root { "root, without those that are never used" } else { "none" };
+    Finding::ok(WHAT, user)
 }
 
 fn wall(name: &'static str, wall: &Wall, probes: Vec<Probe>, hint: &str) -> Finding {
