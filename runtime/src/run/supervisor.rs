@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::limits::{LOOK, TELL_AGAIN};
 use super::process::Process;
 use super::settings::Origin;
+use crate::printable::printable;
 use crate::workspace::Complaints;
 
 /// How the settings of a file are read.
@@ -132,7 +133,7 @@ impl Supervisor {
         for (path, running) in &mut self.running {
             let is_missing = !found.contains(path);
             if is_missing && running.is_missing && !running.stop.is_cancelled() {
-                tracing::info!(connector = %path.display(), "its file is gone; it stops");
+                tracing::info!(file = %printable(&path.display().to_string()), "its file is gone; it stops");
                 running.stop.cancel();
             }
             running.is_missing = is_missing;
@@ -165,7 +166,7 @@ impl Supervisor {
         };
         let gone = self.running.extract_if(.., |_, running| running.task == id);
         for (path, _) in gone {
-            tracing::info!(connector = %path.display(), "removed");
+            tracing::info!(file = %printable(&path.display().to_string()), "removed");
         }
     }
 }
