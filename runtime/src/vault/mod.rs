@@ -4,6 +4,7 @@
 //! A [`Vault`] holds the secrets of one connector under one configuration. Where a secret may go is
 //! not its business: that is the broker's policy.
 
+mod automaton;
 mod escapes;
 mod fill_stream;
 mod placeholder;
