@@ -15,7 +15,6 @@ pub(super) type State = u32;
 
 /// What one character of the texts takes up. A branch, of which there is one for each text at most,
 /// takes a little more.
-#[cfg(test)]
 pub(super) const STATE: usize = size_of::<Node>();
 
 const NONE: u32 = u32::MAX;
@@ -168,9 +167,8 @@ impl Automaton {
         &self.nodes[state as usize]
     }
 
-    /// What the states take up.
-    #[cfg(test)]
-    pub fn bytes(&self) -> usize {
+    /// How many bytes the states take up.
+    pub fn weight(&self) -> usize {
         self.nodes.capacity() * STATE
     }
 }
@@ -225,7 +223,7 @@ mod tests {
     fn texts_that_end_in_one_another_take_up_no_more_than_others() {
         let texts: Vec<_> = (1..=200).map(|length| "a".repeat(10 * length)).collect();
         let automaton = Automaton::new(&texts).expect("few");
-        assert_eq!(automaton.bytes(), (2000 + 1) * STATE);
-        assert!(STATE <= 16);
+        assert_eq!(automaton.weight(), (2000 + 1) * STATE);
+        const { assert!(STATE <= 16) };
     }
 }

@@ -44,10 +44,9 @@ impl Spellings {
         Some(Self { longest: automaton.longest(), automaton, reading, beginnings })
     }
 
-    /// What the automaton takes up.
-    #[cfg(test)]
-    pub fn bytes(&self) -> usize {
-        self.automaton.bytes()
+    /// How many bytes they take up.
+    pub fn weight(&self) -> usize {
+        self.automaton.weight()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the workspace asks, queued for the dispatcher.
 //!
 //! The queue is bounded and the reader of the socket never waits for it: when it is full, a call is
-//! refused with an honest error. New configuration is never refused. It waits beside the queue,
-//! where a newer one replaces it, and nothing overtakes it.
+//! refused with an honest error. New configuration is never refused. Where there is no room it waits
+//! beside the queue, and nothing overtakes it. Wherever it waits, a newer one replaces it.
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use super::limits::INBOX;
 use super::reply::Reply;
 use super::request::Request;
+use super::secrets::SetConfig;
 
 /// A request and the way to answer it.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Incoming {
 #[derive(Debug)]
 pub struct Inbox {
     queue: mpsc::Sender<Incoming>,
+    /// The last one that came, until it is in force.
+    last_config: Mutex<Option<SetConfig>>,
     waiting_config: Mutex<Option<Incoming>>,
     config_waits: Notify,
 }
@@ -33,13 +36,21 @@ impl Inbox {
     /// Makes both ends.
     pub fn new() -> (Self, mpsc::Receiver<Incoming>) {
         let (queue, receiver) = mpsc::channel(INBOX);
-        let inbox = Self { queue, waiting_config: Mutex::default(), config_waits: Notify::new() };
+        let inbox = Self {
+            queue,
+            last_config: Mutex::default(),
+            waiting_config: Mutex::default(),
+            config_waits: Notify::new(),
+        };
         (inbox, receiver)
     }
 
     /// Queues or refuses, at once.
     pub fn offer(&self, incoming: Incoming) {
-        if matches!(incoming.request, Request::SetConfig { .. }) {
+        if let Request::SetConfig(config) = &incoming.request {
+            if !self.is_new(config) {
+                return;
+            }
             *self.waiting_config.lock() = Some(incoming);
             self.config_waits.notify_one();
             return self.try_deliver_config();
@@ -53,6 +64,16 @@ impl Inbox {
             Err(TrySendError::Full(incoming)) => refuse_overload(incoming),
             Err(TrySendError::Closed(incoming)) => incoming.reply.refuse("shutting down"),
         }
+    }
+
+    /// Whether none waits already, in the place of which this one is put.
+    fn is_new(&self, config: &SetConfig) -> bool {
+        let mut last = self.last_config.lock();
+        if last.as_ref().is_some_and(|last| last.replace(config)) {
+            return false;
+        }
+        *last = Some(config.clone());
+        true
     }
 
     /// Delivers configuration that had to wait. Never ends while the dispatcher lives.
@@ -88,8 +109,6 @@ fn refuse_overload(incoming: Incoming) {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::{Map, json};
-
     use super::super::outbox::Outbox;
     use super::*;
 
@@ -99,13 +118,15 @@ mod tests {
     }
 
     fn config(name: &str) -> Request {
-        let secrets = Map::from_iter([(name.to_owned(), json!(1))]);
-        Request::SetConfig { secrets }
+        let secrets = serde_json::from_str(&format!("{{{name:?}: 1}}")).unwrap();
+        Request::SetConfig(SetConfig::new(secrets))
     }
 
     fn name(incoming: &Incoming) -> String {
         match &incoming.request {
-            Request::SetConfig { secrets } => secrets.keys().next().unwrap().clone(),
+            Request::SetConfig(config) => {
+                config.take().unwrap().iter().next().unwrap().0.to_owned()
+            }
             other => format!("{other:?}"),
         }
     }
@@ -131,6 +152,24 @@ mod tests {
         }
         assert_eq!(seen.last().unwrap(), "newer");
         assert!(!seen.contains(&"older".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn of_the_configurations_that_wait_the_newest_comes_in_the_place_of_the_oldest() {
+        let (inbox, mut dispatcher) = Inbox::new();
+        let outbox = Arc::new(Outbox::default());
+        for round in 0..INBOX {
+            offer(&inbox, &outbox, config(&round.to_string()));
+            offer(&inbox, &outbox, Request::StartOauth);
+        }
+        let last = (INBOX - 1).to_string();
+        assert_eq!(name(&dispatcher.recv().await.unwrap()), last);
+        offer(&inbox, &outbox, config("next"));
+        let mut seen = Vec::new();
+        while let Ok(incoming) = dispatcher.try_recv() {
+            seen.push(name(&incoming));
+        }
+        assert_eq!((seen.len(), &*seen.pop().unwrap()), (INBOX, "next"));
     }
 
     #[tokio::test]
