@@ -6,11 +6,12 @@
 //!
 //! A connector has one version at a time that takes calls. A new one takes over between two packets.
 
+mod configuring;
 mod spot;
 mod version;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -20,6 +21,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::configuring::{Received, Turns};
 use self::spot::Spot;
 use self::version::Version;
 use crate::connector::{CallError, Context, Done, Target};
@@ -69,18 +71,14 @@ struct Shared {
     problems: Mutex<Vec<String>>,
     /// Whose turn it is to be told what the connector is.
     introspecting: tokio::sync::Mutex<()>,
+    /// When the next one may come into force.
+    turns: Turns,
     /// Told when there is a new configuration.
     configured: Notify,
+    /// Cancelled when the process is asked to stop.
+    shutdown: CancellationToken,
     /// Cancelled when calls under way have had their time.
     cut_off: CancellationToken,
-}
-
-/// A configuration as it came: sealed, but for what is no secret. A new version may have other fields,
-/// which may have come long before it.
-#[derive(Clone)]
-struct Received {
-    secrets: Map<String, Value>,
-    at: SystemTime,
 }
 
 /// The tasks of a dispatcher.
@@ -108,7 +106,7 @@ impl Dispatcher {
         mut next: mpsc::Receiver<Prepared>,
         shutdown: CancellationToken,
     ) {
-        let shared = Arc::new(Shared::new(self, first));
+        let shared = Arc::new(Shared::new(self, first, shutdown.clone()));
         let mut tasks = shared.begin();
         let mut packets = Vec::with_capacity(TOGETHER);
         loop {
@@ -116,7 +114,7 @@ impl Dispatcher {
                 // A version that is there answers every packet that comes after it.
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(prepared) = next.recv() => shared.replace(prepared, &mut tasks),
+                Some(prepared) = next.recv() => shared.replace(prepared, &mut tasks).await,
                 Some(ended) = tasks.work.join_next() => note_panic(ended),
                 Some(ended) = tasks.keepers.join_next() => note_panic(ended),
                 Some(ended) = tasks.retiring.join_next() => note_panic(ended),
@@ -136,7 +134,7 @@ impl Dispatcher {
 }
 
 impl Shared {
-    fn new(dispatcher: Dispatcher, first: Prepared) -> Self {
+    fn new(dispatcher: Dispatcher, first: Prepared, shutdown: CancellationToken) -> Self {
         let cut_off = CancellationToken::new();
         let version = Version::start(first, &dispatcher, None, cut_off.child_token());
         version.authorization.configure(&version.connector.configuration());
@@ -146,7 +144,9 @@ impl Shared {
             received: Mutex::default(),
             problems: Mutex::default(),
             introspecting: tokio::sync::Mutex::default(),
+            turns: Turns::new(),
             configured: Notify::new(),
+            shutdown,
             cut_off,
         }
     }
@@ -171,19 +171,18 @@ impl Shared {
 
     /// Lets a new version take over, with the configuration and the tokens that there are. Nothing
     /// comes in between: packets wait.
-    fn replace(self: &Arc<Self>, prepared: Prepared, tasks: &mut Tasks) {
+    async fn replace(self: &Arc<Self>, prepared: Prepared, tasks: &mut Tasks) {
         let Dispatcher { id, link, .. } = &self.dispatcher;
         let former = self.current();
         let (digest, identity) = (prepared.loaded.digest.clone(), prepared.identity.clone());
         let cut_off = self.cut_off.child_token();
-        let version = Version::start(prepared, &self.dispatcher, Some(&former), cut_off);
+        let version = Arc::new(Version::start(prepared, &self.dispatcher, Some(&former), cut_off));
         let received = self.received.lock().clone();
         match received {
-            Some(received) => self.configure(&version, received),
+            Some(received) => Box::pin(self.configure(&version, received)).await,
             None => version.authorization.configure(&version.connector.configuration()),
         }
         link.identify(identity);
-        let version = Arc::new(version);
         *self.current.lock() = version.clone();
         let house = tasks.keepers.spawn(keep_house(version));
         let former_house = std::mem::replace(&mut tasks.house, house);
@@ -204,11 +203,8 @@ impl Shared {
         let Tasks { work, spot, .. } = tasks;
         let (shared, version) = (self.clone(), self.current());
         match request {
-            Request::SetConfig { secrets } => {
-                let received = Received { secrets, at: SystemTime::now() };
-                *self.received.lock() = Some(received.clone());
-                self.configure(&version, received);
-            }
+            // Boxed, because it is seldom, and the loop would hold the room for it all the time.
+            Request::SetConfig(config) => Box::pin(self.set_config(&version, config)).await,
             _ if work.len() >= PACKETS => {
                 reply.refuse(&format!(
                     "overloaded: {PACKETS} packets wait already; try again later"
@@ -240,21 +236,6 @@ impl Shared {
                 });
             }
         }
-    }
-
-    /// Puts the configuration in force before the next packet is looked at.
-    fn configure(&self, version: &Version, received: Received) {
-        let Dispatcher { id, keys, .. } = &self.dispatcher;
-        let Received { secrets, at } = received;
-        let fields = version.connector.manifest().all_fields();
-        // What was good when it came does not end with the version that it came to.
-        let opened = configuration::open(secrets, &fields, keys.as_deref(), id, at);
-        for problem in &opened.problems {
-            tracing::warn!(connector = &**id, "configuration: {problem}");
-        }
-        *self.problems.lock() = opened.problems;
-        version.configure(version.connector.configuration().with_workspace(opened.values));
-        self.configured.notify_one();
     }
 
     async fn query(&self, version: &Version, query: Query, reply: Reply) {

@@ -37,6 +37,33 @@ async fn plain_values_arrive_also_when_they_are_false_or_nothing() {
 }
 
 #[tokio::test]
+async fn however_many_configurations_come_each_call_has_none_from_before_it_and_the_newest_wins() {
+    let scene = Scene::connector("hooks").start().await;
+    let mut asked = Vec::new();
+    for round in 0..100 {
+        scene.workspace.configure(&[("TEXT".into(), json!(round.to_string()))]).await;
+        asked.push(scene.workspace.ask_query(&["readConfig"], json!({"key": "TEXT"})).await);
+    }
+    for (round, asked) in asked.into_iter().enumerate() {
+        let answer = asked.answer().await;
+        let read: usize =
+            answer["value"].as_str().and_then(|text| text.parse().ok()).expect("a number");
+        assert!(read >= round, "{read} after {round}");
+    }
+    assert_eq!(read(&scene, "TEXT").await, "99");
+}
+
+#[tokio::test]
+async fn a_value_past_the_limit_is_told_and_the_others_are_in_force() {
+    let scene = Scene::connector("hooks").start().await;
+    let values = [("NUMBER", json!(vec![0; 1 << 20])), ("TEXT", json!("in force"))];
+    scene.workspace.configure(&values.map(|(key, value)| (key.into(), value))).await;
+    let health = scene.workspace.health_of(false).await;
+    assert!(error_of(&health).contains("one value may have 1048576"), "{health}");
+    assert_eq!(read(&scene, "TEXT").await, "in force");
+}
+
+#[tokio::test]
 async fn a_field_that_is_not_declared_cannot_be_read() {
     let scene =
         Scene::connector("hooks").config("UNDECLARED", "x").env("UNDECLARED", "y").start().await;

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aloma_wasm::manifest::{Field, FieldKind};
-use aloma_wasm::workspace::configuration;
 use aloma_wasm::workspace::keys::{KeyPair, PublicKey};
 use aloma_wasm::workspace::sealing::{SealError, seal};
+use aloma_wasm::workspace::{Secrets, configuration};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
@@ -92,8 +92,10 @@ fn configures(given: &mut Given) {
     }
     secrets.insert("secret".into(), SECRET.into());
     let count = secrets.len();
+    let secrets = Value::Object(secrets).to_string();
+    let secrets: Secrets = serde_json::from_str(&secrets).expect("an object is one of values");
     for keys in [None, Some(&*KEYS)] {
-        let opened = configuration::open(secrets.clone(), &fields, keys, AUDIENCE, now());
+        let opened = configuration::open(&secrets, &fields, keys, AUDIENCE, now());
         assert!(opened.values.len() + opened.problems.len() <= count + 1);
         let told = format!("{:?} {opened:?}", opened.problems);
         assert!(!told.contains(SECRET) || value.contains(SECRET) || key.contains(SECRET), "{told}");

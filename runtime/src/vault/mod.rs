@@ -4,6 +4,7 @@
 //! A [`Vault`] holds the secrets of one connector under one configuration. Where a secret may go is
 //! not its business: that is the broker's policy.
 
+mod automaton;
 mod escapes;
 mod fill_stream;
 mod placeholder;
@@ -16,10 +17,11 @@ mod substitute;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OwnedSemaphorePermit;
 
 pub use fill_stream::{FillError, FillStream};
 pub use placeholder::Placeholders;
@@ -40,6 +42,8 @@ pub struct Vault {
     answers: Arc<Scrubber>,
     /// Knows all values.
     everything: Arc<Scrubber>,
+    /// The room that this takes up.
+    room: OnceLock<OwnedSemaphorePermit>,
 }
 
 /// One secret, under the key of its configuration field.
@@ -77,7 +81,22 @@ impl Vault {
             everything.clone()
         };
         let placeholders = secrets.iter().map(|(key, one)| (&*one.placeholder, &**key));
-        Self { finder: Finder::new(placeholders), answers, everything, secrets, plain }
+        let (finder, room) = (Finder::new(placeholders), OnceLock::new());
+        Self { finder, answers, everything, room, secrets, plain }
+    }
+
+    /// How many bytes finding the secrets takes up, which is most of what this does.
+    pub fn weight(&self) -> usize {
+        let is_one = Arc::ptr_eq(&self.answers, &self.everything);
+        self.everything.weight() + if is_one { 0 } else { self.answers.weight() }
+    }
+
+    /// Keeps room that was found for this until its end.
+    pub fn occupy(&self, room: Option<OwnedSemaphorePermit>) {
+        if let Some(room) = room {
+            // It is asked once. Where it has some, it goes back.
+            let _ = self.room.set(room);
+        }
     }
 
     /// Whether there is nothing to keep.

@@ -1,9 +1,12 @@
 //! Finds spellings in bytes that may come in pieces.
+//!
+//! Whatever spellings are looked for and whatever the bytes are, that takes a time that grows with the
+//! number of bytes only: they are read once, and never again because a long spelling came to nothing.
+//! Where spellings overlap, all of what they cover is found.
 
-use aho_corasick::automaton::{Automaton, StateID};
-use aho_corasick::nfa::noncontiguous::NFA;
-use aho_corasick::{Anchored, MatchKind};
+use std::collections::VecDeque;
 
+use super::automaton::{Automaton, START, State};
 use super::reading::{Reading, Token};
 
 /// The longest gap between two characters of one code: a line break, escaped twice and indented.
@@ -11,21 +14,21 @@ const LONGEST_GAP: usize = 48;
 
 /// Texts that are looked for all at once, in one pass however many they are.
 pub(super) struct Spellings {
-    automaton: NFA,
-    start: StateID,
+    automaton: Automaton,
+    longest: usize,
     reading: Reading,
-    /// How many characters lead to each state: the part of a spelling that was seen in it.
-    depths: Vec<u32>,
     /// The bytes that a spelling can begin with. Everything else is passed over quickly.
     beginnings: [bool; 256],
 }
 
-/// Where a spelling is, and which one.
+/// Bytes to take out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub start: usize,
     pub end: usize,
-    pub spelling: usize,
+    /// Which spelling begins there, the longest one. None where one goes on that overlaps the one
+    /// before, which is named already.
+    pub spelling: Option<usize>,
 }
 
 impl Spellings {
@@ -34,51 +37,16 @@ impl Spellings {
         if spellings.is_empty() {
             return None;
         }
-        let automaton = NFA::builder()
-            // Of two secrets, one of which begins with the other, the longer one is meant.
-            .match_kind(MatchKind::LeftmostLongest)
-            .prefilter(false)
-            .build(spellings)
-            .expect("only 2 GB of spellings would be too many, and no message holds such a form");
-        let start = automaton
-            .start_state(Anchored::No)
-            .expect("this kind of automaton searches without an anchor");
-        let mut all = Self {
-            depths: Vec::new(),
-            beginnings: beginnings(spellings, reading),
-            automaton,
-            start,
-            reading,
-        };
-        for spelling in spellings {
-            all.note_depths(spelling.as_ref());
-        }
-        Some(all)
+        let automaton = Automaton::new(spellings).expect(
+            "only 4 GB of spellings would be too many, and of all values a part is spelled",
+        );
+        let beginnings = beginnings(spellings, reading);
+        Some(Self { longest: automaton.longest(), automaton, reading, beginnings })
     }
 
-    /// From the start, a spelling's own characters never lead off it.
-    fn note_depths(&mut self, spelling: &[u8]) {
-        let mut state = self.start;
-        for (depth, byte) in (1..).zip(spelling) {
-            state = self.next(state, *byte);
-            if self.depths.len() <= state.as_usize() {
-                self.depths.resize(state.as_usize() + 1, 0);
-            }
-            self.depths[state.as_usize()] = depth;
-        }
-    }
-
-    fn next(&self, state: StateID, character: u8) -> StateID {
-        self.automaton.next_state(Anchored::No, state, character)
-    }
-
-    fn depth(&self, state: StateID) -> usize {
-        self.depths.get(state.as_usize()).map_or(0, |depth| *depth as usize)
-    }
-
-    /// Whether no further character makes what was found longer.
-    fn is_settled(&self, state: StateID) -> bool {
-        (0..=u8::MAX).all(|byte| self.automaton.is_dead(self.next(state, byte)))
+    /// How many bytes they take up.
+    pub fn weight(&self) -> usize {
+        self.automaton.weight()
     }
 }
 
@@ -92,122 +60,138 @@ fn beginnings<T: AsRef<[u8]>>(spellings: &[T], reading: Reading) -> [bool; 256] 
 
 /// A search under way. It is given the same bytes again and again, each time with more at the end;
 /// what [`Cursor::kept`] says to be done with may be taken off at the front.
+///
+/// Places are counted from the first byte of all, so that pieces may be small: nothing that is
+/// remembered changes as bytes are taken off.
 pub(super) struct Cursor {
+    /// Where the bytes begin that are given.
+    base: usize,
     at: usize,
-    state: StateID,
+    state: State,
     /// Where the last characters stand, of which the state is one.
     places: Vec<usize>,
-    /// What was found and may yet turn out to be longer.
-    found: Option<Found>,
+    /// What was found and may yet turn out to be part of more. In order, none overlaps another.
+    pending: VecDeque<Found>,
+    /// Where what was told last ends.
+    told: usize,
     gap: Gap,
 }
 
 impl Cursor {
-    pub fn new(spellings: &Spellings) -> Self {
-        let (places, found, gap) = (Vec::new(), None, Gap::default());
-        Self { at: 0, state: spellings.start, places, found, gap }
+    pub fn new() -> Self {
+        Self {
+            base: 0,
+            at: 0,
+            state: START,
+            places: Vec::new(),
+            pending: VecDeque::new(),
+            told: 0,
+            gap: Gap::default(),
+        }
     }
 
     /// The next one. None where there is none, or where it takes more bytes to know: those after
     /// [`Cursor::kept`] have to be given again, with more, unless these were said to be the last.
     pub fn next(&mut self, all: &Spellings, bytes: &[u8], is_last: bool) -> Option<Found> {
-        while self.skip(all, bytes) {
-            let token = all.reading.token(&bytes[self.at..], is_last);
+        loop {
+            // Asked after each character, so that it is the same one wherever the bytes are cut.
+            if self.is_settled(all) {
+                return self.tell();
+            }
+            if !self.skip(all, bytes) {
+                break;
+            }
+            let token = all.reading.token(&bytes[self.at - self.base..], is_last);
             let Some((token, length)) = token else { break };
             match token {
-                Token::Gap { .. } if self.state == all.start => self.at += length,
+                Token::Gap { .. } if self.state == START => self.at += length,
                 Token::Gap { is_break } if self.gap.goes_on(length, is_break) => self.at += length,
-                Token::Gap { .. } => {
-                    if let Some(found) = self.take(all) {
-                        return Some(found);
-                    }
-                }
-                Token::Char(character) => {
-                    if let Some(found) = self.read(all, &[character], length) {
-                        return Some(found);
-                    }
-                }
-                Token::Wide(c) => {
-                    let mut bytes = [0; 4];
-                    let characters = c.encode_utf8(&mut bytes).as_bytes();
-                    if let Some(found) = self.read(all, characters, length) {
-                        return Some(found);
-                    }
-                }
+                // Nothing goes on behind it, which is then read once more.
+                Token::Gap { .. } => (self.state, self.gap) = (START, Gap::default()),
+                Token::Char(character) => self.read(all, &[character], length),
+                Token::Wide(c) => self.read(all, c.encode_utf8(&mut [0; 4]).as_bytes(), length),
             }
         }
-        let is_sure = self.found.is_some() && (is_last || all.is_settled(self.state));
-        if is_sure { self.take(all) } else { None }
+        if is_last { self.tell() } else { None }
     }
 
     /// Goes to the next byte that matters. False where there is none.
     fn skip(&mut self, all: &Spellings, bytes: &[u8]) -> bool {
-        if self.state == all.start {
-            self.places.clear();
-            let rest = bytes[self.at..].iter();
-            let passed = rest.take_while(|byte| !all.beginnings[**byte as usize]).count();
-            self.at += passed;
+        let rest = &bytes[self.at - self.base..];
+        if self.state != START {
+            return !rest.is_empty();
         }
-        self.at < bytes.len()
+        self.places.clear();
+        let passed = rest.iter().take_while(|byte| !all.beginnings[**byte as usize]).count();
+        self.at += passed;
+        passed < rest.len()
     }
 
-    /// Reads characters that stand in one place. Gives what was found and cannot become longer.
-    fn read(&mut self, all: &Spellings, characters: &[u8], length: usize) -> Option<Found> {
+    /// Reads characters that stand in one place.
+    fn read(&mut self, all: &Spellings, characters: &[u8], length: usize) {
         self.gap = Gap::default();
         for character in characters {
-            let next = all.next(self.state, *character);
-            if all.automaton.is_dead(next) {
-                return self.take(all);
+            self.places.push(self.at);
+            self.state = all.automaton.next(self.state, *character);
+            if let Some((spelling, characters)) = all.automaton.found(self.state) {
+                let start = self.places[self.places.len() - characters];
+                self.note(Found { start, end: self.at + length, spelling: Some(spelling) });
             }
-            self.step(all, next, self.at + length);
         }
         self.at += length;
-        if self.places.len() > 2 * all.automaton.max_pattern_len() {
-            self.forget(all);
-        }
-        None
-    }
-
-    fn step(&mut self, all: &Spellings, next: StateID, end: usize) {
-        self.places.push(self.at);
-        self.state = next;
-        if all.automaton.is_match(next) {
-            let spelling = all.automaton.match_pattern(next, 0);
-            let start = self.places[self.places.len() - all.automaton.pattern_len(spelling)];
-            self.found = Some(Found { start, end, spelling: spelling.as_usize() });
+        match all.automaton.open(self.state) {
+            // Nothing goes on from here that would not begin here.
+            0 => self.state = START,
+            // Forgets where characters stand that no spelling can begin with any more.
+            open if self.places.len() > 2 * all.longest => {
+                self.places.drain(..self.places.len() - open);
+            }
+            _ => {}
         }
     }
 
-    /// Forgets where characters stand that no spelling can begin with any more.
-    fn forget(&mut self, all: &Spellings) {
-        self.places.drain(..self.places.len() - all.depth(self.state));
+    /// Joins what overlaps. What begins first is named, and of that the longest.
+    fn note(&mut self, mut found: Found) {
+        if found.start < self.told {
+            (found.start, found.spelling) = (self.told, None);
+        }
+        while let Some(last) = self.pending.pop_back_if(|last| last.end > found.start) {
+            if last.start < found.start {
+                (found.start, found.spelling) = (last.start, last.spelling);
+            }
+        }
+        self.pending.push_back(found);
     }
 
-    /// Ends what was begun. The search goes on behind what was found.
-    fn take(&mut self, all: &Spellings) -> Option<Found> {
-        self.state = all.start;
-        self.gap = Gap::default();
-        self.places.clear();
-        let found = self.found.take()?;
-        self.at = found.end;
-        Some(found)
+    /// Whether nothing longer can begin where the first of what was found does, or before it.
+    fn is_settled(&self, all: &Spellings) -> bool {
+        self.pending.front().is_some_and(|first| first.start < self.open(all))
+    }
+
+    fn tell(&mut self) -> Option<Found> {
+        let Found { start, end, spelling } = self.pending.pop_front()?;
+        self.told = end;
+        Some(Found { start: start - self.base, end: end - self.base, spelling })
     }
 
     /// Where that begins which may be the beginning of a spelling.
+    fn open(&self, all: &Spellings) -> usize {
+        match all.automaton.open(self.state) {
+            0 => self.at,
+            characters => self.places[self.places.len() - characters],
+        }
+    }
+
+    /// What stands before it cannot become part of what is found any more.
     pub fn kept(&self, all: &Spellings) -> usize {
-        let depth = all.depth(self.state);
-        let begun = if depth == 0 { self.at } else { self.places[self.places.len() - depth] };
-        self.found.map_or(begun, |found| found.start.min(begun))
+        let open = self.open(all);
+        let first = self.pending.front().map_or(open, |first| first.start.min(open));
+        first.max(self.told) - self.base
     }
 
     /// So many bytes at the front, none of which is kept, are given no more.
-    pub fn shift(&mut self, all: &Spellings, count: usize) {
-        self.forget(all);
-        self.at -= count;
-        self.places.iter_mut().for_each(|place| *place -= count);
-        if let Some(found) = &mut self.found {
-            (found.start, found.end) = (found.start - count, found.end - count);
-        }
+    pub fn shift(&mut self, count: usize) {
+        self.base += count;
     }
 }
 

@@ -10,12 +10,8 @@ use zeroize::Zeroizing;
 
 use super::keys::KeyPair;
 use super::sealing::OpenError;
+use super::secrets::{Secrets, tell};
 use crate::manifest::{ENDPOINT_URL, Field, FieldKind, Manifest};
-
-/// Values in one `set-config`. Opening one costs about a millisecond, and forms are far shorter.
-const VALUES: usize = 256;
-/// Characters of a key that a problem shows. Keys come from the other side.
-const SHOWN_KEY: usize = 64;
 
 /// What a `set-config` held.
 #[derive(Debug, Default)]
@@ -31,26 +27,25 @@ pub struct Opened {
 /// A value of a `plain` field is taken as it is, an empty text, zero and `false` included. Any other
 /// must be sealed; there `null` and all that JavaScript calls falsy mean that nothing is set.
 pub fn open(
-    secrets: Map<String, Value>,
+    secrets: &Secrets,
     fields: &[Field],
     keys: Option<&KeyPair>,
     audience: &str,
     now: SystemTime,
 ) -> Opened {
-    let mut opened = Opened::default();
-    if secrets.len() > VALUES {
-        let more = secrets.len() - VALUES;
-        opened.problems.push(format!("more than {VALUES} values came; {more} were dropped"));
-    }
-    for (key, value) in secrets.into_iter().take(VALUES) {
-        let text = match is_plain(&key, fields) {
+    let (values, problems) = (BTreeMap::new(), secrets.problems().to_vec());
+    let mut opened = Opened { values, problems };
+    for (key, value) in secrets.iter() {
+        // One after the other, because values take up more than their text.
+        let value = serde_json::from_str(value.get()).map_err(|_| Problem::Unreadable);
+        let text = value.and_then(|value| match is_plain(key, fields) {
             true => Ok(plain_text(value)),
             false => unseal(value, keys, audience, now),
-        };
+        });
         match text {
-            Ok(Some(text)) => drop(opened.values.insert(key, text)),
+            Ok(Some(text)) => drop(opened.values.insert(key.to_owned(), text)),
             Ok(None) => {}
-            Err(problem) => opened.problems.push(tell(&key, &problem)),
+            Err(problem) => opened.problems.push(tell(key, problem)),
         }
     }
     opened
@@ -87,6 +82,7 @@ fn entry(field: Field) -> Value {
 
 /// Why a value was dropped.
 enum Problem {
+    Unreadable,
     NoKeys,
     NotText,
     Shut(OpenError),
@@ -95,6 +91,10 @@ enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreadable => f.write_str(
+                "cannot be read: it is nested too deep, or has a broken character; \
+                 enter the value again",
+            ),
             Self::NoKeys => f.write_str(
                 "came sealed, but there are no keys; \
                  put the output of \"aloma-wasm keys\" into .env and enter the value again",
@@ -108,12 +108,6 @@ impl fmt::Display for Problem {
             }
         }
     }
-}
-
-fn tell(key: &str, problem: &Problem) -> String {
-    let shown: String = key.chars().take(SHOWN_KEY).collect();
-    let more = if shown.len() < key.len() { "…" } else { "" };
-    format!("field {shown:?}{more} {problem}")
 }
 
 fn is_plain(key: &str, fields: &[Field]) -> bool {
@@ -228,9 +222,12 @@ mod tests {
         seal(&value, "1234", PAIR.public()).expect("sealed").into()
     }
 
+    fn secrets(values: Value) -> Secrets {
+        serde_json::from_str(&values.to_string()).expect("values")
+    }
+
     fn open_one(key: &str, value: Value, keys: Option<&KeyPair>) -> Opened {
-        let secrets = Map::from_iter([(key.to_owned(), value)]);
-        open(secrets, &fields(), keys, "1234", SystemTime::now())
+        open(&secrets(json!({ key: value })), &fields(), keys, "1234", SystemTime::now())
     }
 
     #[test]
@@ -267,7 +264,7 @@ mod tests {
     fn a_value_that_cannot_be_opened_is_dropped_and_told() {
         let foreign = seal(&json!("s3cret"), "999", PAIR.public()).expect("sealed");
         let long = "k".repeat(100);
-        let told_long = format!("field \"{}\"… cannot be opened", "k".repeat(SHOWN_KEY));
+        let told_long = format!("field \"{}\"… cannot be opened", "k".repeat(64));
         for (key, value, keys, told) in [
             (
                 "apiKey",
@@ -305,21 +302,25 @@ mod tests {
 
     #[test]
     fn one_bad_value_does_no_harm_to_the_others() {
-        let secrets = Map::from_iter([
-            ("apiKey".to_owned(), json!("not sealed")),
-            ("host".to_owned(), json!("example.com")),
-        ]);
-        let opened = open(secrets, &fields(), Some(&PAIR), "1234", SystemTime::now());
+        let secrets = secrets(json!({"apiKey": "not sealed", "host": "example.com"}));
+        let opened = open(&secrets, &fields(), Some(&PAIR), "1234", SystemTime::now());
         assert_eq!(opened.values.keys().collect::<Vec<_>>(), ["host"]);
         assert_eq!(opened.problems.len(), 1);
         assert!(!format!("{opened:?}").contains("example.com"), "values are never printed");
     }
 
     #[test]
-    fn a_flood_of_values_is_cut_and_told() {
-        let secrets = (0..VALUES + 3).map(|n| (format!("{n:04}"), json!(""))).collect();
-        let opened = open(secrets, &[], None, "1234", SystemTime::now());
-        assert_eq!(opened.problems, ["more than 256 values came; 3 were dropped"]);
+    fn what_was_dropped_or_cannot_be_read_is_told_and_never_shown() {
+        let deep =
+            format!(r#"{{"host": {}"s3cret"{}, "retries": 1"#, "[".repeat(200), "]".repeat(200));
+        let many: String = (0..300).map(|n| format!(r#", "k{n}": "s3cret""#)).collect();
+        let secrets = serde_json::from_str(&format!("{deep}{many}}}")).expect("values");
+        let opened = open(&secrets, &fields(), None, "1234", SystemTime::now());
+        assert_eq!(opened.values.keys().collect::<Vec<_>>(), ["retries"]);
+        assert_eq!(opened.problems[0], "more than 256 values came; 46 were dropped");
+        assert!(opened.problems[1].starts_with("field \"host\" cannot be read"));
+        assert_eq!(opened.problems.len(), 2 + 254);
+        assert!(!opened.problems.concat().contains("s3cret"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the workspace asks, queued for the dispatcher.
 //!
 //! The queue is bounded and the reader of the socket never waits for it: when it is full, a call is
-//! refused with an honest error. New configuration is never refused. It waits beside the queue,
-//! where a newer one replaces it, and nothing overtakes it.
+//! refused with an honest error. New configuration is never refused. Where there is no room it waits
+//! beside the queue, and nothing overtakes it. Wherever it waits, a newer one replaces it.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::limits::{INBOX, INBOX_BYTES, SMALL_CALL};
 use super::reply::Reply;
 use super::request::Request;
+use super::secrets::SetConfig;
 
 /// A request and the way to answer it.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Inbox {
     queue: mpsc::Sender<Incoming>,
     /// Bytes of the calls that are not small.
     bytes: Arc<Semaphore>,
+    /// The last one that came, until it is in force.
+    last_config: Mutex<Option<SetConfig>>,
     waiting_config: Mutex<Option<Incoming>>,
     config_waits: Notify,
 }
@@ -40,6 +43,7 @@ impl Inbox {
         let inbox = Self {
             queue,
             bytes: Arc::new(Semaphore::new(INBOX_BYTES)),
+            last_config: Mutex::default(),
             waiting_config: Mutex::default(),
             config_waits: Notify::new(),
         };
@@ -48,7 +52,10 @@ impl Inbox {
 
     /// Queues or refuses, at once.
     pub fn offer(&self, incoming: Incoming) {
-        if matches!(incoming.request, Request::SetConfig { .. }) {
+        if let Request::SetConfig(config) = &incoming.request {
+            if !self.is_new(config) {
+                return;
+            }
             *self.waiting_config.lock() = Some(incoming);
             self.config_waits.notify_one();
             return self.try_deliver_config();
@@ -86,6 +93,16 @@ impl Inbox {
         Some(incoming)
     }
 
+    /// Whether none waits already, in the place of which this one is put.
+    fn is_new(&self, config: &SetConfig) -> bool {
+        let mut last = self.last_config.lock();
+        if last.as_ref().is_some_and(|last| last.replace(config)) {
+            return false;
+        }
+        *last = Some(config.clone());
+        true
+    }
+
     /// Delivers configuration that had to wait. Never ends while the dispatcher lives.
     pub async fn deliver_waiting(&self) {
         loop {
@@ -116,7 +133,7 @@ fn refuse_overload(incoming: Incoming, what: &str) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, json};
+    use serde_json::json;
 
     use super::super::outbox::Outbox;
     use super::super::packet::raw;
@@ -128,13 +145,15 @@ mod tests {
     }
 
     fn config(name: &str) -> Request {
-        let secrets = Map::from_iter([(name.to_owned(), json!(1))]);
-        Request::SetConfig { secrets }
+        let secrets = serde_json::from_str(&format!("{{{name:?}: 1}}")).unwrap();
+        Request::SetConfig(SetConfig::new(secrets))
     }
 
     fn name(incoming: &Incoming) -> String {
         match &incoming.request {
-            Request::SetConfig { secrets } => secrets.keys().next().unwrap().clone(),
+            Request::SetConfig(config) => {
+                config.take().unwrap().iter().next().unwrap().0.to_owned()
+            }
             other => format!("{other:?}"),
         }
     }
@@ -185,6 +204,24 @@ mod tests {
         outbox.next_batch().await;
         offer(&inbox, &outbox, large());
         assert_eq!(dispatcher.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn of_the_configurations_that_wait_the_newest_comes_in_the_place_of_the_oldest() {
+        let (inbox, mut dispatcher) = Inbox::new();
+        let outbox = Arc::new(Outbox::default());
+        for round in 0..INBOX {
+            offer(&inbox, &outbox, config(&round.to_string()));
+            offer(&inbox, &outbox, Request::StartOauth);
+        }
+        let last = (INBOX - 1).to_string();
+        assert_eq!(name(&dispatcher.recv().await.unwrap()), last);
+        offer(&inbox, &outbox, config("next"));
+        let mut seen = Vec::new();
+        while let Ok(incoming) = dispatcher.try_recv() {
+            seen.push(name(&incoming));
+        }
+        assert_eq!((seen.len(), &*seen.pop().unwrap()), (INBOX, "next"));
     }
 
     #[tokio::test]

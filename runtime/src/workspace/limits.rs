@@ -77,6 +77,12 @@ pub(super) const SMALL_CALL: usize = 16 * 1024;
 pub(super) const PACKETS_OF_A_MESSAGE: usize = 100_000;
 /// A query's path, task, namespace and `sticky`, each.
 pub(super) const QUERY_TEXT: usize = 16 * 1024;
+/// Values in one `set-config`. Opening one costs about a millisecond, and forms are far shorter.
+pub(super) const VALUES: usize = 256;
+/// One of them as it comes, with its key: a certificate chain, sealed, many times over.
+pub(super) const VALUE_BYTES: usize = 1024 * 1024;
+/// All of them together, since what came last is kept: a new version may have other fields.
+pub(super) const VALUES_BYTES: usize = 4 * 1024 * 1024;
 /// Elements of a query that count, as in the Node SDK.
 pub(super) const QUERY_ELEMENTS: usize = 20;
 /// An error's text. It is for people, and comes from guests.

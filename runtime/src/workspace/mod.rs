@@ -22,6 +22,7 @@ mod pending;
 mod registration;
 mod reply;
 mod request;
+mod secrets;
 mod session;
 mod socket;
 mod transport;
@@ -37,6 +38,7 @@ pub use pending::RequestError;
 pub use registration::{Identity, LinkSettings};
 pub use reply::{Reply, error_value, wrap_result};
 pub use request::{Query, Request};
+pub use secrets::{Secrets, SetConfig};
 pub use transport::Transport;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::limits::{QUERY_ELEMENTS, QUERY_TEXT};
 use super::packet::raw;
+use super::secrets::{Secrets, SetConfig};
 
 /// Names that every JavaScript object has. The Node SDK removes them from queries.
 const NOT_NAMES: [&str; 5] = ["constructor", "__proto__", "toString", "toSource", "prototype"];
@@ -19,10 +20,7 @@ pub(super) const SET_CONFIG: &str = "connector.set-config";
 /// A request of the workspace. Debug output shows no payload.
 pub enum Request {
     /// New configuration. Values are plain or sealed.
-    SetConfig {
-        /// By field.
-        secrets: Map<String, Value>,
-    },
+    SetConfig(SetConfig),
     /// What is this connector?
     Introspect,
     /// Call an action.
@@ -74,7 +72,7 @@ impl Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetConfig { secrets } => write!(f, "SetConfig({} fields)", secrets.len()),
+            Self::SetConfig(_) => f.write_str("SetConfig"),
             Self::Introspect => f.write_str("Introspect"),
             Self::Query(query) => query.fmt(f),
             Self::StartOauth => f.write_str("StartOauth"),
@@ -91,11 +89,11 @@ impl fmt::Debug for Query {
 
 fn read_set_config(arguments: Option<&RawValue>) -> Result<Request, String> {
     #[derive(Deserialize)]
-    struct SetConfig {
-        secrets: Map<String, Value>,
+    struct Arguments {
+        secrets: Secrets,
     }
-    let SetConfig { secrets } = read(arguments, "`secrets` must be an object")?;
-    Ok(Request::SetConfig { secrets })
+    let Arguments { secrets } = read(arguments, "`secrets` must be an object")?;
+    Ok(Request::SetConfig(SetConfig::new(secrets)))
 }
 
 fn read_finish_oauth(arguments: Option<&RawValue>) -> Result<Request, String> {
@@ -259,7 +257,7 @@ mod tests {
         let read = |method: &str, arguments: Value| {
             format!("{:?}", Request::read(method, Some(raw(&arguments))).unwrap())
         };
-        assert_eq!(read(SET_CONFIG, json!({"secrets": {"a": "s3cret"}})), "SetConfig(1 fields)");
+        assert_eq!(read(SET_CONFIG, json!({"secrets": {"a": "s3cret"}})), "SetConfig");
         assert_eq!(read("connector.introspect", json!(null)), "Introspect");
         assert_eq!(read("connector.start-oauth", json!([])), "StartOauth");
         let finish = json!({"code": "c", "redirectURI": "https://r", "codeVerifier": "v"});

@@ -40,7 +40,7 @@ mod tests {
             yield_now().await;
             2
         });
-        let rest = rest.err().expect("it waits");
+        let Err(rest) = rest else { panic!("it waits") };
         assert_eq!(tokio::spawn(rest).await.ok(), Some(2));
     }
 }
