@@ -12,7 +12,7 @@ pub const EPOCH: Duration = Duration::from_millis(10);
 /// Epochs without a guest after which the clock sleeps until there is one.
 pub const QUIET_EPOCHS: u32 = 10;
 
-/// Actions of a connector, and fields, asks and so on.
+/// Actions of a connector, and fields, asks, words of an OAuth scope and so on.
 pub const MANIFEST_ITEMS: usize = 2000;
 
 /// Bytes of all texts of a manifest together.
