@@ -216,3 +216,25 @@ fn job<'a>(target: &'a Target, arguments: &'a str) -> Job<'a> {
         Target::Endpoint => Job::Endpoint { arguments },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the future that a function makes.
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_call_has_no_room_for_a_check_that_takes_long() {
+        let perform = size(|(pool, job, context): (&'static Pool, Job<'static>, _)| {
+            pool.perform(job, context)
+        });
+        type Call = (&'static Connector, &'static Target, &'static RawValue, &'static Context);
+        let call = size(|(connector, target, arguments, context): Call| {
+            connector.call(target, arguments, context)
+        });
+        assert!(call < perform + 200, "{call} bytes, of which the performance takes {perform}");
+    }
+}
