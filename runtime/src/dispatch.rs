@@ -7,6 +7,7 @@
 //! A connector has one version at a time that takes calls. A new one takes over between two packets.
 
 mod configuring;
+mod health;
 mod spot;
 mod version;
 
@@ -22,11 +23,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::configuring::{Received, Turns};
+use self::health::Health;
 use self::spot::Spot;
 use self::version::Version;
 use crate::connector::{CallError, Context, Done, Target};
 use crate::manifest::Manifest;
-use crate::printable::printable;
 use crate::workspace::configuration;
 use crate::workspace::introspection::introspect;
 use crate::workspace::keys::KeyPair;
@@ -269,21 +270,20 @@ impl Shared {
     /// Reports health after each new configuration, and every [`HEALTH_PERIOD`] from then on. One
     /// check at a time: a slow one delays the next and is not overtaken.
     async fn keep_health(self: Arc<Self>) {
+        let mut health = Health::new();
         self.configured.notified().await;
         loop {
-            self.report_health().await;
+            self.report_health(&mut health).await;
             // Whichever comes first; that the time is up is no error.
             let _ = timeout(HEALTH_PERIOD, self.configured.notified()).await;
         }
     }
 
-    async fn report_health(&self) {
+    async fn report_health(&self, health: &mut Health) {
+        let Dispatcher { id, link, .. } = &self.dispatcher;
         let mut problems = self.problems.lock().clone();
         problems.extend(self.current().problems().await);
-        for problem in &problems {
-            tracing::warn!(connector = &*self.dispatcher.id, "not well: {}", printable(problem));
-        }
-        self.dispatcher.link.health(&problems);
+        link.health(&health.tell(id, problems));
     }
 
     /// Finishes the calls under way, each with an answer, and stops the connector.

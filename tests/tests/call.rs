@@ -23,6 +23,18 @@ async fn arguments_may_be_left_out() {
 }
 
 #[tokio::test]
+async fn long_arguments_are_checked_as_short_ones_are() {
+    for length in [3, 60_000] {
+        let name = "x".repeat(length);
+        let arguments = json!({ "name": name }).to_string();
+        assert_eq!(cli(call("hello", &["hello", &arguments])).await.json(), json!({ "hi": name }));
+        let arguments = json!({ "name": vec![0; length / 2] }).to_string();
+        let says = ["arguments of `hello` do not fit", "`name`", "string"];
+        cli(call("hello", &["hello", &arguments])).await.failed(1, &says);
+    }
+}
+
+#[tokio::test]
 async fn a_result_is_not_wrapped() {
     for value in [json!(42), json!([1]), json!("text"), json!(null)] {
         let arguments = json!({ "value": value }).to_string();

@@ -17,7 +17,9 @@ use crate::manifest::{
 /// JSON.
 pub(super) fn manifest(said: wit::Manifest) -> anyhow::Result<Manifest> {
     let origins = said.credentials.iter().map(|credential| 1 + credential.origins.len());
-    let items = said.fields.len() + said.asks.len() + said.actions.len() + origins.sum::<usize>();
+    let grant = said.oauth.as_ref().map_or(0, grant_items);
+    let parts = [said.fields.len(), said.asks.len(), said.actions.len(), grant];
+    let items = parts.into_iter().chain(origins).sum::<usize>();
     ensure!(items <= limits::MANIFEST_ITEMS, "{items} items, more than {}", limits::MANIFEST_ITEMS);
     let bytes = size(&said);
     ensure!(bytes <= limits::MANIFEST_BYTES, "{bytes} bytes, more than {}", limits::MANIFEST_BYTES);
@@ -71,7 +73,22 @@ fn size(said: &wit::Manifest) -> usize {
         + said.name.len()
         + said.version.len()
         + said.icon.as_ref().map_or(0, Vec::len);
-    own + fields.chain(actions).chain(asks).chain(credentials).sum::<usize>()
+    let grant = said.oauth.as_ref().map_or(0, grant_size);
+    own + grant + fields.chain(actions).chain(asks).chain(credentials).sum::<usize>()
+}
+
+/// The words of its scope and what goes along with a token request.
+fn grant_items(oauth: &wit::Oauth) -> usize {
+    let scope = oauth.scope.as_deref().unwrap_or_default();
+    scope.split_whitespace().count() + oauth.additional_token_args.len()
+}
+
+fn grant_size(oauth: &wit::Oauth) -> usize {
+    let own = [&oauth.client_id, &oauth.client_secret, &oauth.scope];
+    let optional = own.into_iter().chain([&oauth.configurable_client_scope]).flatten();
+    let args = oauth.additional_token_args.iter().map(|(name, value)| name.len() + value.len());
+    let urls = oauth.authorization_url.len() + oauth.token_url.len();
+    urls + optional.map(String::len).chain(args).sum::<usize>()
 }
 
 fn kind_size(kind: &wit::CredentialKind) -> usize {
@@ -227,4 +244,79 @@ fn action(said: wit::Action) -> anyhow::Result<Action> {
         idempotent: said.hints.contains(wit::Hints::IDEMPOTENT),
     };
     Ok(Action { name: said.name, description: said.description, arguments, result, hints })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(oauth: wit::Oauth) -> wit::Manifest {
+        wit::Manifest {
+            id: None,
+            name: "test".into(),
+            version: "1".into(),
+            summary: None,
+            description: None,
+            icon: None,
+            fields: Vec::new(),
+            oauth: Some(oauth),
+            endpoint: None,
+            asks: Vec::new(),
+            credentials: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    fn grant() -> wit::Oauth {
+        wit::Oauth {
+            authorization_url: String::new(),
+            token_url: String::new(),
+            client_id: None,
+            client_secret: None,
+            scope: None,
+            use_auth_header: false,
+            use_code_challenge: false,
+            configurable_client: false,
+            configurable_client_optional: false,
+            configurable_client_scope: None,
+            connection_optional: false,
+            additional_token_args: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_texts_of_a_grant_count_as_all_others_do() {
+        let text = || "x".repeat(limits::MANIFEST_BYTES);
+        for grant in [
+            wit::Oauth { authorization_url: text(), ..grant() },
+            wit::Oauth { token_url: text(), ..grant() },
+            wit::Oauth { client_id: Some(text()), ..grant() },
+            wit::Oauth { client_secret: Some(text()), ..grant() },
+            wit::Oauth { scope: Some(text()), ..grant() },
+            wit::Oauth { configurable_client_scope: Some(text()), ..grant() },
+            wit::Oauth { additional_token_args: vec![(text(), String::new())], ..grant() },
+            wit::Oauth { additional_token_args: vec![(String::new(), text())], ..grant() },
+        ] {
+            let error = manifest(said(grant)).expect_err("too long").to_string();
+            assert!(error.contains("bytes, more than 8388608"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_scope_and_the_arguments_of_a_token_request_are_items() {
+        let args = |count| vec![("name".to_owned(), "value".to_owned()); count];
+        let (most, half) = (limits::MANIFEST_ITEMS, limits::MANIFEST_ITEMS / 2);
+        let words = |count| Some("word ".repeat(count));
+        for (scope, additional_token_args, fits) in [
+            (words(most), args(0), true),
+            (words(most + 1), args(0), false),
+            (None, args(most), true),
+            (None, args(most + 1), false),
+            (words(half), args(most - half), true),
+            (words(half), args(most - half + 1), false),
+        ] {
+            let said = said(wit::Oauth { scope, additional_token_args, ..grant() });
+            assert_eq!(manifest(said).is_ok(), fits);
+        }
+    }
 }

@@ -12,20 +12,61 @@ pub const EPOCH: Duration = Duration::from_millis(10);
 /// Epochs without a guest after which the clock sleeps until there is one.
 pub const QUIET_EPOCHS: u32 = 10;
 
-/// Actions of a connector, and fields, asks and so on.
+/// Actions of a connector, and fields, asks, words of an OAuth scope and so on.
 pub const MANIFEST_ITEMS: usize = 2000;
 
 /// Bytes of all texts of a manifest together.
 pub const MANIFEST_BYTES: usize = 8 << 20;
 
-/// Nodes of one schema with its references put in place. A generous form has a few hundred.
-pub const SCHEMA_NODES: usize = 5000;
+/// Nodes of one schema with its references put in place: its schemas, their keywords, and each value of
+/// an `enum`. A generous form has a thousand.
+pub const SCHEMA_NODES: usize = 10_000;
+
+/// Nodes of the schemas of all actions together. A thousand actions of two hundred each have them, and
+/// checkers of them take some 70 MiB.
+pub const SCHEMAS_NODES: usize = 200_000;
+
+/// Bytes of a text in a schema, or of the path to a node, that take as much memory as a node: a checker
+/// has several copies of them.
+pub const NODE_TEXT: usize = 256;
 
 /// Nesting of a schema. A level of arguments takes two or three.
 pub const SCHEMA_DEPTH: usize = 64;
 
 /// Bytes of one compiled pattern of a schema.
 pub const PATTERN_BYTES: usize = 256 << 10;
+
+/// Bytes of a compiled pattern below which it is not measured any closer: those of an email address or
+/// an id.
+pub const SMALL_PATTERN: usize = 4 << 10;
+
+/// Bytes of a pattern's text. A compiler takes a hundred times as much for it, before it knows how large
+/// it becomes.
+pub const PATTERN_TEXT: usize = 4 << 10;
+
+/// Bytes that each compiled pattern takes beside itself and what searching with it needs, which is as
+/// much again.
+pub const PATTERN_BASE: usize = 16 << 10;
+
+/// Bytes of all compiled patterns of all actions together: well over a thousand as people write them.
+pub const PATTERNS_BYTES: usize = 32 << 20;
+
+/// Bytes of arguments that are checked between two other things: they are parsed for it.
+pub const QUICK_CHECK_BYTES: usize = 16 << 10;
+
+/// Looks at a value by a node of its schema that can be taken between two other things: a few
+/// milliseconds.
+pub const QUICK_CHECK: usize = 1 << 20;
+
+/// Looks at a value by a node that a check may take at all: some seconds, in which the call waits. A call
+/// may take as long for itself.
+pub const LONGEST_CHECK: usize = 1 << 30;
+
+/// Looks at a value by a node in which every fault is sought. Each may find one, of a few hundred bytes.
+pub const FAULTS_SOUGHT: usize = 64 << 10;
+
+/// Bytes of each part of a fault's text, which may hold names and lists from the schema.
+pub const FAULT_TEXT: usize = 1 << 10;
 
 /// Digits of a component's SHA-256 that people are shown: no two of one operator's connectors share
 /// them.

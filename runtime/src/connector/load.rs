@@ -21,11 +21,12 @@ use super::engine::Engine;
 use super::host::journal::Journal;
 use super::instance::{Instance, Parts};
 use super::known::Known;
+use super::limits;
 use super::sandbox::{self, State};
-use super::schema::Arguments;
+use super::schema::{Arguments, Budget};
 use crate::envelope::{Limit, Limits};
 use crate::events::Events;
-use crate::manifest::Manifest;
+use crate::manifest::{Action, Manifest};
 
 /// Files at once that are compiled or wait for a compiler, of which there are fewer. Each of them is in
 /// memory.
@@ -98,16 +99,16 @@ impl Loader {
         let name = &*source.name;
         let turn = self.turns.working.acquire().await?;
         let manifest = describe(&pre, engine, limits, name.digest()).await?;
-        drop(turn);
         let (manifest, schemas) = match self.known.said(name, &manifest) {
             Some(same) => same,
             None => {
-                let schemas = Arc::new(schemas(&manifest)?);
                 let manifest = Arc::new(manifest);
+                let schemas = Arc::new(compile_schemas(manifest.clone()).await?);
                 self.known.add_said(name, &manifest, &schemas);
                 (manifest, schemas)
             }
         };
+        drop(turn);
         let (size, digest) = (source.bytes.len(), name.digest().into());
         Ok(Loaded { manifest, imports, size, digest, pre, schemas, engine: engine.clone() })
     }
@@ -254,11 +255,34 @@ async fn describe(
     describe::manifest(said).context("what it says of itself is not right")
 }
 
+/// Takes up to a second of what a guest says, so not between other things.
+async fn compile_schemas(manifest: Arc<Manifest>) -> anyhow::Result<Schemas> {
+    let compile = move || schemas(&manifest);
+    tokio::task::spawn_blocking(compile).await.context("reading its schemas crashed")?
+}
+
+/// The schemas of the actions whose arguments are checked.
 fn schemas(manifest: &Manifest) -> anyhow::Result<Schemas> {
-    let schema = |action: &crate::manifest::Action| {
-        let arguments = Arguments::new(&action.arguments)
-            .map_err(|why| anyhow!("the arguments schema of action `{}`: {why}", action.name))?;
-        Ok((action.name.clone(), arguments))
-    };
-    manifest.actions.iter().map(schema).collect()
+    let (mut schemas, mut budget) = (Schemas::new(), Budget::default());
+    let mut unchecked = Vec::new();
+    for Action { name, arguments, .. } in &manifest.actions {
+        let prepared = Arguments::new(arguments, &mut budget)
+            .map_err(|why| anyhow!("the arguments schema of action `{name}`: {why}"))?;
+        match prepared {
+            Some(arguments) => drop(schemas.insert(name.clone(), arguments)),
+            None => unchecked.push(name),
+        }
+    }
+    if let Some(first) = unchecked.first() {
+        tracing::warn!(
+            "{}: the arguments of {} actions, of which `{first}` is the first, are not checked before \
+             a call: their schemas are too large, {} nodes each and {} together, or have too many \
+             patterns; the connector checks them itself",
+            manifest.name,
+            unchecked.len(),
+            limits::SCHEMA_NODES,
+            limits::SCHEMAS_NODES,
+        );
+    }
+    Ok(schemas)
 }

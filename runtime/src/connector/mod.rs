@@ -24,10 +24,11 @@ mod schema;
 mod trap;
 mod trial;
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::code::cache::Cache;
 pub use self::code::compiler::Compiler;
@@ -51,6 +52,8 @@ use crate::manifest::Manifest;
 pub struct Connector {
     manifest: Arc<Manifest>,
     schemas: Arc<load::Schemas>,
+    /// The turn of checks that take long.
+    checks: Arc<Semaphore>,
     pool: Pool,
 }
 
@@ -96,7 +99,8 @@ impl Connector {
     /// Makes a connector ready for calls. No instance is made yet.
     pub fn new(loaded: Loaded, settings: Settings) -> Self {
         let Loaded { manifest, schemas, pre, engine, .. } = loaded;
-        Self { manifest, schemas, pool: Pool::new(engine, pre, settings) }
+        let checks = Arc::new(Semaphore::new(1));
+        Self { manifest, schemas, checks, pool: Pool::new(engine, pre, settings) }
     }
 
     /// What the connector says of itself.
@@ -119,27 +123,53 @@ impl Connector {
         arguments: &RawValue,
         context: &Context,
     ) -> Result<Done<'_>, CallError> {
-        let job = self.job(target, arguments)?;
-        let (text, place) = self.pool.perform(job, context).await?;
+        json::check_size(arguments.get().len(), self.pool.limits())?;
+        let job = job(target, arguments.get());
+        let (text, place) = match self.check(target, arguments)? {
+            None => self.pool.perform(job, context).await?,
+            // Boxed, because few calls have such: the room for it would be part of every other.
+            Some(name) => {
+                let check = self.check_aside(name, arguments);
+                Box::pin(self.pool.perform_after(check, job, context)).await?
+            }
+        };
         let json = json::result(text, self.pool.limits()).map_err(CallError::BadResult)?;
         Ok(Done { json, place })
     }
 
-    fn job<'a>(&self, target: &'a Target, arguments: &'a RawValue) -> Result<Job<'a>, CallError> {
-        let schemas = &self.schemas;
-        let (checked, arguments) = (arguments, arguments.get());
-        json::check_size(arguments.len(), self.pool.limits())?;
-        Ok(match target {
-            Target::Action(name) => {
-                let schema = schemas.get(name);
-                let checked = schema.map_or(Ok(()), |schema| schema.check(name, checked));
-                checked.map_err(CallError::InvalidArguments)?;
-                Job::Action { name, arguments }
-            }
-            Target::Fallback(name) => Job::Fallback { name, arguments },
-            Target::Autocomplete => Job::Autocomplete { arguments },
-            Target::Endpoint => Job::Endpoint { arguments },
-        })
+    /// Checks an action's arguments, unless that takes long: gives the name of the action then.
+    fn check<'a>(
+        &self,
+        target: &'a Target,
+        arguments: &RawValue,
+    ) -> Result<Option<&'a str>, CallError> {
+        let Target::Action(name) = target else { return Ok(None) };
+        let Some(schema) = self.schemas.get(name) else { return Ok(None) };
+        if !schema.is_quick(arguments) {
+            return Ok(Some(name));
+        }
+        schema.check(name, arguments).map_err(CallError::InvalidArguments)?;
+        Ok(None)
+    }
+
+    /// Checks arguments on a thread where nobody waits behind it. One at a time: a connector whose
+    /// checks take long takes no more of the CPUs, also when nobody waits for them any more.
+    async fn check_aside(&self, name: &str, arguments: &RawValue) -> Result<(), CallError> {
+        let turn = self.checks.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| CallError::ShuttingDown)?;
+        let (schemas, name) = (self.schemas.clone(), name.to_owned());
+        let arguments = arguments.to_owned();
+        let check = move || {
+            let _turn = turn;
+            schemas.get(&name).map_or(Ok(()), |schema| schema.check(&name, &arguments))
+        };
+        match tokio::task::spawn_blocking(check).await {
+            Ok(checked) => checked.map_err(CallError::InvalidArguments),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Err(CallError::ShuttingDown),
+            },
+        }
     }
 
     /// Puts another configuration in force. Calls under way finish with the old one; every later
@@ -175,5 +205,36 @@ impl Connector {
     /// with their calls.
     pub async fn shut_down(&self) {
         self.pool.stop_all(self.pool.close(), true).await;
+    }
+}
+
+fn job<'a>(target: &'a Target, arguments: &'a str) -> Job<'a> {
+    match target {
+        Target::Action(name) => Job::Action { name, arguments },
+        Target::Fallback(name) => Job::Fallback { name, arguments },
+        Target::Autocomplete => Job::Autocomplete { arguments },
+        Target::Endpoint => Job::Endpoint { arguments },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the future that a function makes.
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_call_has_no_room_for_a_check_that_takes_long() {
+        let perform = size(|(pool, job, context): (&'static Pool, Job<'static>, _)| {
+            pool.perform(job, context)
+        });
+        type Call = (&'static Connector, &'static Target, &'static RawValue, &'static Context);
+        let call = size(|(connector, target, arguments, context): Call| {
+            connector.call(target, arguments, context)
+        });
+        assert!(call < perform + 200, "{call} bytes, of which the performance takes {perform}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, SemaphorePermit};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Settings;
 use super::bindings::ConnectorPre;
@@ -101,6 +101,20 @@ impl Pool {
     ) -> Result<(String, SemaphorePermit<'_>), CallError> {
         let late = Instant::now() + self.limits.time(Limit::QueueTime);
         let place = self.queue.place(late).await?;
+        Ok((self.perform_by(late, job, context).await?, place))
+    }
+
+    /// The same for a job that something else comes before, which has to be done by the time that an
+    /// instance has to be there.
+    pub(super) async fn perform_after(
+        &self,
+        first: impl Future<Output = Result<(), CallError>>,
+        job: Job<'_>,
+        context: &Context,
+    ) -> Result<(String, SemaphorePermit<'_>), CallError> {
+        let late = Instant::now() + self.limits.time(Limit::QueueTime);
+        let place = self.queue.place(late).await?;
+        timeout_at(late, first).await.map_err(|_| self.limits.breach(Limit::QueueTime))??;
         Ok((self.perform_by(late, job, context).await?, place))
     }
 

@@ -1,6 +1,7 @@
 //! What a connector asks for, so that two versions can be compared, and so that a version that asks
 //! for more than the operator has seen does not start.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -78,7 +79,7 @@ impl Asks {
                 asked == known || covers(known, asked)
             }),
             oauth_urls: missing(&self.oauth_urls, &other.oauth_urls, |asked, known| asked == known),
-            oauth_scopes: missing(&self.oauth_scopes, &other.oauth_scopes, |a, known| a == known),
+            oauth_scopes: missing_words(&self.oauth_scopes, &other.oauth_scopes),
             secrets: missing(&self.secrets, &other.secrets, |asked, known| asked == known),
             credentials: missing(&self.credentials, &other.credentials, covers_credential),
             // A newer toolchain names newer versions of the same interfaces, which can do no more
@@ -122,6 +123,12 @@ fn missing(asked: &[String], known: &[String], is: impl Fn(&str, &str) -> bool) 
         }
     }
     new
+}
+
+/// The same for what is known only by itself, of which a settings file may hold any number.
+fn missing_words(asked: &[String], known: &[String]) -> Vec<String> {
+    let mut seen: HashSet<&String> = known.iter().collect();
+    asked.iter().filter(|asked| seen.insert(asked)).cloned().collect()
 }
 
 /// What separates a credential from the origin that it may go to. An origin does not hold it.

@@ -20,6 +20,9 @@ const DEPTH: usize = 12;
 const DOC_BYTES: usize = 4 * 1024;
 /// One literal: a constant, a member of an enumeration or a default.
 const LITERAL_BYTES: usize = 256;
+/// Members of an enumeration of which the kinds are told in place of themselves. Those of the others are
+/// seldom different.
+const KINDS: usize = 256;
 /// A reference within the schema. Longer ones are not followed.
 const REFERENCE_BYTES: usize = 1024;
 /// What a type costs beside its words, so that a schema of empty types ends, too.
@@ -250,11 +253,17 @@ impl<'a> Types<'a> {
             let text = value.to_string();
             let affordable = self.spend(text.len() + TYPE_COST);
             if text.len() > LITERAL_BYTES || !affordable {
-                return Type::union(values.iter().map(kind_of).collect());
+                return self.kinds(values);
             }
             types.push(Type::word(text));
         }
         Type::union(types)
+    }
+
+    fn kinds(&mut self, values: &[Value]) -> Type {
+        let values = &values[..values.len().min(KINDS)];
+        self.spend(values.len());
+        Type::union(values.iter().map(kind_of).collect())
     }
 
     /// What the schema says by its `type`, or by keywords that only one type has.

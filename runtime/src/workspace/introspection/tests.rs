@@ -294,3 +294,22 @@ fn a_name_and_a_text_cannot_break_out() {
     assert_eq!(text.matches("*/").count(), 1, "{text}");
     assert!(text.contains(" * one *\\/ two **\\/ three\n * four\n"), "{text}");
 }
+
+#[test]
+fn of_a_long_enumeration_the_kinds_of_the_first_members_are_told() {
+    let words = |count: usize| {
+        let mut words = vec![json!("x".repeat(LITERAL_BYTES)); count];
+        words.push(json!(1));
+        json!({"properties": {"a": {"enum": words}}})
+    };
+    for (count, kinds) in [(KINDS - 1, "a?: string | number"), (KINDS, "a?: string}")] {
+        let text = text(action("a", words(count), None));
+        assert!(text.contains(kinds), "{text}");
+    }
+    // Each look is paid for, so that many references to one do not add up.
+    let all = vec![json!({"$ref": "#/$defs/a"}); ACTION_BYTES];
+    let schema = json!({"anyOf": all, "$defs": {"a": words(KINDS)["properties"]["a"]}});
+    let mut budget = ACTION_BYTES;
+    Types::new(&schema, &mut budget).of(&schema);
+    assert_eq!(budget, 0);
+}
