@@ -241,7 +241,8 @@ pub(super) struct Suggest {
 
 /// Show what a new version asks for beyond the old one
 ///
-/// Compared are the origins, the OAuth URLs and scope, the secret fields and the imported interfaces.
+/// Compared are the origins, the OAuth URLs and scope, the secret and the plain fields, the declared
+/// credentials and the imported interfaces.
 /// Exit code 0 when nothing more is asked for, 1 when more is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
