@@ -75,8 +75,8 @@ Flags win over connector.toml, which wins over the environment; grants of all of
 Environment (also read from .env): REGISTRATION_TOKEN or REGISTRATION_KEY, PRIVATE_KEY, PUBLIC_KEY,
 CONNECTOR_ID, HOSTNAME, DEPLOYMENT, DEVICE_ENDPOINT, WEBSOCKET_ENDPOINT, LOG_LEVEL, OAUTH_CLIENT_ID,
 OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE, HTTPS_PROXY, HTTP_PROXY,
-NO_PROXY. A configuration field is taken from the line of its name in .env, never from the
-environment unless --config names it.")]
+NO_PROXY. A configuration field is taken from the line of its name in .env, unless that is one of
+these or settings name it for something else; from the environment only where --config names it.")]
 pub(super) struct Run {
     /// The connectors: component files, or settings files that name them
     #[arg(value_name = "FILE", required = true)]
@@ -117,7 +117,8 @@ pub(super) struct End {
 ///
 /// Each connector has a registration token of its own: `token` in [workspace] of its settings file.
 /// REGISTRATION_TOKEN of the environment is only for a single one. Without any, it joins the embedded
-/// workspace.
+/// workspace. OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET are only for a single one, too; of several, each
+/// has its client in [config].
 ///
 /// Ctrl-C or SIGTERM ends it as it ends `run`; SIGHUP makes it read everything again, or on a terminal,
 /// which sends it when it is closed, ends it.
@@ -598,6 +599,7 @@ impl Connector {
             fields: Fields {
                 sources: file.config,
                 secrets: file.secrets.into_keys().collect(),
+                variables: file.variables,
                 ..without_file.fields
             },
             file: Some(file.path),
