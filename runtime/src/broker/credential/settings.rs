@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
+pub use self::reader::is_credential_name;
 use self::reader::{Reader, check_name};
 use super::super::policy::Policy;
 use super::assertion::{Assertion, Signing};

@@ -146,9 +146,14 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn check_name(name: &str, settings: &CredentialSettings) -> Result<(), String> {
+/// Whether a credential can have that name.
+pub fn is_credential_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if !(1..=CREDENTIAL_NAME).contains(&name.len()) || !name.bytes().all(is_fine) {
+    (1..=CREDENTIAL_NAME).contains(&name.len()) && name.bytes().all(is_fine)
+}
+
+pub(super) fn check_name(name: &str, settings: &CredentialSettings) -> Result<(), String> {
+    if !is_credential_name(name) {
         return Err(format!(
             "a credential's name has 1 to {CREDENTIAL_NAME} letters, digits, -, _ and ."
         ));
