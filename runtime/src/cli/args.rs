@@ -370,7 +370,7 @@ Examples:
 pub(super) struct Workspace {
     #[command(flatten)]
     pub local: Local,
-    /// How much to log
+    /// How much to log [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
     /// Let this process open any file and make any system call, as far as its user may. It gives that up

@@ -371,6 +371,14 @@ mod tests {
                 "type = 'basic'\nusername = 'me'\npassword = { env = 'PASS' }".into(),
                 "fields  secrets $PASS",
             ),
+            (
+                "type = 'basic'\nusername = 'a:b'\npassword = 'x'".into(),
+                "[credentials.api]: username holds a colon",
+            ),
+            (
+                "type = 'basic'\nusername = { field = 'USER' }\npassword = 'x'".into(),
+                "fields USER secrets x",
+            ),
             ("type = 'header'\nname = 'X-Key'\nvalue = 'secret'".into(), "fields  secrets secret"),
             ("type = 'query'\nname = 'key'\nvalue = 'secret'".into(), "fields  secrets secret"),
             (

@@ -23,7 +23,7 @@ impl Reader<'_> {
         Ok(match settings {
             CredentialSettings::Bearer { token, .. } => Kind::Bearer(self.read("token", token)?),
             CredentialSettings::Basic { username, password, .. } => Kind::Basic {
-                username: self.read("username", username)?,
+                username: without_colon(self.read("username", username)?)?,
                 password: self.read("password", password)?,
             },
             CredentialSettings::Header { name, value, .. } => {
@@ -164,6 +164,17 @@ pub(super) fn check_name(name: &str, settings: &CredentialSettings) -> Result<()
             .into());
     }
     Ok(())
+}
+
+/// What comes after a colon would be taken for the password (RFC 7617, 2). A field's value is looked at
+/// when it is used.
+fn without_colon(username: Value) -> Result<Value, String> {
+    match username.known() {
+        Some(text) if text.contains(':') => {
+            Err("username holds a colon, which a user name of Basic cannot have".into())
+        }
+        _ => Ok(username),
+    }
 }
 
 fn filled(key: &str, text: &str) -> Result<String, String> {
