@@ -200,6 +200,8 @@ pub struct Hints {
 
 /// The field that holds the outcome of the OAuth flow.
 pub const OAUTH_RESULT: &str = "oauthResult";
+/// The fields that hold id and secret of the OAuth client. The form has them where the author says so.
+pub const OAUTH_CLIENT: [&str; 2] = ["clientId", "clientSecret"];
 /// The value that tells a connector with an endpoint where it is. Sent by the platform, never sealed,
 /// and no field of the form.
 pub const ENDPOINT_URL: &str = "endpointUrl";

@@ -26,7 +26,7 @@ pub struct Authorization {
 }
 
 /// The `OAUTH_*` variables.
-struct Overrides {
+pub struct Overrides {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
     authorization_url: Option<String>,
@@ -49,19 +49,11 @@ impl Authorization {
     pub fn new(
         id: Arc<str>,
         manifest: &Manifest,
-        environment: &Environment,
+        environment: Overrides,
         broker: Arc<Broker>,
         workspace: Option<(Link, Option<Arc<KeyPair>>)>,
     ) -> Self {
         let (link, keys) = workspace.map_or((None, None), |(link, keys)| (Some(link), keys));
-        let text = |name: &str| environment.get(name).map(str::to_owned);
-        let environment = Overrides {
-            client_id: text("OAUTH_CLIENT_ID"),
-            client_secret: environment.secret("OAUTH_CLIENT_SECRET").cloned(),
-            authorization_url: text("OAUTH_AUTHORIZATION_URL"),
-            token_url: text("OAUTH_TOKEN_URL"),
-            scope: text("OAUTH_SCOPE"),
-        };
         Self { id, declared: manifest.oauth.clone(), environment, broker, link, keys }
     }
 
@@ -143,6 +135,29 @@ async fn save(
 }
 
 impl Overrides {
+    /// Those of this environment.
+    pub fn of(environment: &Environment) -> Self {
+        let text = |name: &str| environment.get(name).map(str::to_owned);
+        Self {
+            client_id: text("OAUTH_CLIENT_ID"),
+            client_secret: environment.secret("OAUTH_CLIENT_SECRET").cloned(),
+            authorization_url: text("OAUTH_AUTHORIZATION_URL"),
+            token_url: text("OAUTH_TOKEN_URL"),
+            scope: text("OAUTH_SCOPE"),
+        }
+    }
+
+    /// Whether they say who the client is.
+    pub fn has_client(&self) -> bool {
+        self.client_id.is_some() || self.client_secret.is_some()
+    }
+
+    /// The same for a connector that the client is not for.
+    #[must_use]
+    pub fn without_client(self) -> Self {
+        Self { client_id: None, client_secret: None, ..self }
+    }
+
     /// Who we are at the authorization server. Id and secret: configuration, environment, author;
     /// URLs and scope: environment, configuration, author. None without an id.
     fn client(&self, declared: &OAuth, configuration: &Configuration) -> Option<OAuthClient> {

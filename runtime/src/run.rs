@@ -196,7 +196,7 @@ async fn load_all(
     values: &[Assignment],
 ) -> anyhow::Result<Vec<(Keeper, Candidate, Membership)>> {
     for Origin { path, read } in &connectors {
-        process.token.note(path, read()?.workspace.has_token());
+        process.note(path, &read()?);
     }
     let mut loaded = Vec::new();
     let mut ids = BTreeSet::new();
@@ -211,6 +211,9 @@ async fn load_all(
             );
         }
         loaded.push((keeper, candidate));
+    }
+    for (keeper, candidate) in &loaded {
+        process.client.note(keeper.path(), !candidate.may_want_client());
     }
     let described = loaded.iter().map(|(_, one)| (&*one.standing.id, &*one.manifest));
     check_assignments(values, &described.collect::<Vec<_>>())?;

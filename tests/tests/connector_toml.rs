@@ -166,3 +166,18 @@ async fn what_is_only_reported_is_told_at_the_start() {
     let scene = Scene::connector("hooks").args(["--report"]).start().await;
     scene.process.line_with("only reported").await;
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_the_network_names_its_file_and_its_grant() {
+    for (wrong, says) in [
+        ("[network]\nproxy = 'socks5://x'\n", &["connector.toml: proxy of [network]: "][..]),
+        (
+            "[[grant]]\norigin = 'https://a.example'\n[[grant]]\norigin = 'https://b.example'\n\
+             client-certificate = { certificate = 'a.pem', key = 'a.key' }\n",
+            &["connector.toml: client-certificate of grant 2 (https://b.example): ", "a.pem"],
+        ),
+    ] {
+        let folder = folder(&format!("{}{wrong}", component("hello")));
+        cli_in(folder.path(), &["call", "connector.toml", "hello"]).await.failed(1, says);
+    }
+}

@@ -38,7 +38,10 @@ async fn a_grant_can_be_for_some_methods_and_paths() {
     let narrow = grant(&api.origin(), "methods = ['GET']\npaths = ['/v1/']");
     let (_folder, file) = settings("hooks", &format!("id = 'hooks'\n{narrow}"));
     let scene = Scene::file(&file).start().await;
-    let line = format!("in connector.toml: [[grant]] origin = \"{}\"", api.origin());
+    let line = format!(
+        "by grant 1 in connector.toml: [[grant]] origin = \"{}\" private = true methods = ",
+        api.origin()
+    );
     for (method, path, refused) in [
         ("GET", "/v1/users", None),
         ("POST", "/v1/users", Some(r#"methods = ["GET", "POST"]"#)),

@@ -1,5 +1,7 @@
 //! `serve`: many connectors in one process, which come, change and go, and do not touch each other.
 
+use std::path::Path;
+
 use aloma_tests::local::Local;
 use aloma_tests::serving::settings;
 use aloma_tests::{Answer, FakeApi, FakeWorkspace, Folder, Gate, Serving, error_of};
@@ -208,6 +210,47 @@ async fn a_single_connector_takes_the_token_of_the_environment() {
     let serving = Serving::with_environment(&[folder.path()], &environment);
     serving.joined(&mut workspace).await;
     assert_eq!(greeting(&workspace).await, hello());
+}
+
+/// It went to every connector of the process, and each says itself where it sends its client's secret.
+#[tokio::test]
+async fn an_oauth_client_of_the_environment_is_not_shared() {
+    let folder = Folder::default();
+    let own = "config = { clientId = 'own-client', clientSecret = { env = 'OWN' } }";
+    let mut all = [("own", own), ("one", ""), ("two", "")]
+        .map(|(name, more)| folder.put_connector(name, "oauth", more));
+    let environment = [("OAUTH_CLIENT_ID", "theirs"), ("OAUTH_CLIENT_SECRET", "x"), ("OWN", "y")];
+    let environment = environment.map(|(name, value)| (name, value.to_owned()));
+    let serving = Serving::with_environment(&[folder.path()], &environment);
+    let mut answers = Vec::new();
+    for workspace in &mut all {
+        serving.joined(workspace).await;
+        let asked = workspace.ask("connector.start-oauth", json!({})).await;
+        answers.push(asked.answer().await);
+    }
+    let url = answers[0]["url"].as_str().expect("a url");
+    assert!(url.contains("client_id=own-client"), "{url}");
+    for answer in &answers[1..] {
+        assert!(error_of(answer).contains("has no id"), "{answer}");
+    }
+    let line = serving.process.line_with("are for one connector").await;
+    assert!(line.contains("2 connectors") && line.contains("[config]"), "{line}");
+}
+
+#[tokio::test]
+async fn a_line_of_env_that_another_connector_names_fills_no_field() {
+    let folder = Folder::default();
+    folder.put(".variables", "TEXT=the-token\n");
+    let names = "credentials = { x = { type = 'bearer', token = { env = 'TEXT' } } }";
+    let mut reader = folder.put_connector("a-reader", "hooks", "");
+    let mut owner = folder.put_connector("owner", "hello", names);
+    let file = folder.at(".variables");
+    let serving = Serving::start(&[folder.path(), Path::new("--env-file"), &file]);
+    serving.joined(&mut reader).await;
+    serving.joined(&mut owner).await;
+    let read = reader.query(&["readConfig"], json!({"key": "TEXT"})).await;
+    assert_eq!(read["value"], Value::Null, "{read}");
+    serving.process.line_with("the line TEXT of .env does not fill").await;
 }
 
 #[tokio::test]

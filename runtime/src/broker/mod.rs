@@ -56,7 +56,7 @@ pub use allowance::Allowance;
 pub use answer::Streamed;
 pub use credential::{
     Auth, CredentialError, CredentialSettings, DiskStore, Entry, EntryName, Lookup, MemoryStore,
-    OAuthClient, OnRefresh, Prepared, Signing, Source, Store, StoreError,
+    OAuthClient, OnRefresh, Prepared, Signing, Source, Store, StoreError, is_credential_name,
 };
 pub use held::Held;
 pub use limits::{HEADER_BYTES, HEADERS, URL_BYTES};

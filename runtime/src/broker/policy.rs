@@ -162,9 +162,11 @@ impl Policy {
         self.grants.iter().filter_map(|grant| grant.terms.credential.as_deref())
     }
 
-    /// The client certificates that grants name.
-    pub fn client_certificates(&self) -> impl Iterator<Item = &ClientCertificate> {
-        self.grants.iter().filter_map(|grant| grant.terms.client_certificate.as_ref())
+    /// The client certificates that grants name, and which grant.
+    pub fn client_certificates(&self) -> impl Iterator<Item = (&str, &ClientCertificate)> {
+        self.grants
+            .iter()
+            .filter_map(|grant| Some((&*grant.id, grant.terms.client_certificate.as_ref()?)))
     }
 
     /// The grants in order, as lines for people.

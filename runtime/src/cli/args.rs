@@ -75,8 +75,8 @@ Flags win over connector.toml, which wins over the environment; grants of all of
 Environment (also read from .env): REGISTRATION_TOKEN or REGISTRATION_KEY, PRIVATE_KEY, PUBLIC_KEY,
 CONNECTOR_ID, HOSTNAME, DEPLOYMENT, DEVICE_ENDPOINT, WEBSOCKET_ENDPOINT, LOG_LEVEL, OAUTH_CLIENT_ID,
 OAUTH_CLIENT_SECRET, OAUTH_AUTHORIZATION_URL, OAUTH_TOKEN_URL, OAUTH_SCOPE, HTTPS_PROXY, HTTP_PROXY,
-NO_PROXY. A configuration field is taken from the line of its name in .env, never from the
-environment unless --config names it.")]
+NO_PROXY. A configuration field is taken from the line of its name in .env, unless that is one of
+these or settings name it for something else; from the environment only where --config names it.")]
 pub(super) struct Run {
     /// The connectors: component files, or settings files that name them
     #[arg(value_name = "FILE", required = true)]
@@ -117,7 +117,8 @@ pub(super) struct End {
 ///
 /// Each connector has a registration token of its own: `token` in [workspace] of its settings file.
 /// REGISTRATION_TOKEN of the environment is only for a single one. Without any, it joins the embedded
-/// workspace.
+/// workspace. OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET are only for a single one, too; of several, each
+/// has its client in [config].
 ///
 /// Ctrl-C or SIGTERM ends it as it ends `run`; SIGHUP makes it read everything again, or on a terminal,
 /// which sends it when it is closed, ends it.
@@ -241,7 +242,8 @@ pub(super) struct Suggest {
 
 /// Show what a new version asks for beyond the old one
 ///
-/// Compared are the origins, the OAuth URLs and scope, the secret fields and the imported interfaces.
+/// Compared are the origins, the OAuth URLs and scope, the secret and the plain fields, the declared
+/// credentials and the imported interfaces.
 /// Exit code 0 when nothing more is asked for, 1 when more is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -368,7 +370,7 @@ Examples:
 pub(super) struct Workspace {
     #[command(flatten)]
     pub local: Local,
-    /// How much to log
+    /// How much to log [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
     /// Let this process open any file and make any system call, as far as its user may. It gives that up
@@ -597,6 +599,7 @@ impl Connector {
             fields: Fields {
                 sources: file.config,
                 secrets: file.secrets.into_keys().collect(),
+                variables: file.variables,
                 ..without_file.fields
             },
             file: Some(file.path),

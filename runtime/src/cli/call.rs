@@ -14,7 +14,7 @@ use crate::connector::{self, CallError, Connector, Context, Services};
 use crate::dispatch::target;
 use crate::envelope::{Limit, Limits};
 use crate::events::Component;
-use crate::oauth::Authorization;
+use crate::oauth::{Authorization, Overrides};
 use crate::recording::Recording;
 use crate::run::{Shared, loader, tell_mode};
 use crate::settings::{self, Environment};
@@ -37,7 +37,8 @@ pub(super) async fn call(args: args::Call, environment: Environment) -> anyhow::
     let component = Component { connector: id.clone(), digest: loaded.digest.clone() };
     let broker = Arc::new(settings.broker(component.clone(), &manifest, &environment, &shared)?);
     let (limits, isolation) = (settings.limits.clone(), settings.isolation);
-    Authorization::new(id.clone(), &manifest, &environment, broker.clone(), None)
+    let oauth = Overrides::of(&environment);
+    Authorization::new(id.clone(), &manifest, oauth, broker.clone(), None)
         .configure(&configuration);
     let services = Services { broker, workspace: Arc::new(NoWorkspace) };
     let settings = connector::Settings { id, services, configuration, limits, isolation, events };

@@ -121,6 +121,11 @@ pub fn secret_fields(manifest: &Manifest) -> impl Iterator<Item = String> {
     visible(manifest).filter(|field| !field.plain).map(|field| field.key)
 }
 
+/// The keys of the fields that a guest reads as they are.
+pub fn plain_fields(manifest: &Manifest) -> impl Iterator<Item = String> {
+    visible(manifest).filter(|field| field.plain).map(|field| field.key)
+}
+
 fn typed(kind: FieldKind, text: &str) -> Value {
     match kind {
         FieldKind::Number | FieldKind::Boolean => {

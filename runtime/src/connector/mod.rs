@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::code::cache::Cache;
 pub use self::code::compiler::Compiler;
-pub use self::config::{Configuration, Values, secret_fields};
+pub use self::config::{Configuration, Values, plain_fields, secret_fields};
 pub use self::declared::declared_credential;
 pub use self::engine::Engine;
 pub use self::error::{CallError, Failure};

@@ -15,8 +15,7 @@ use crate::broker::{Broker, Setup};
 use crate::connector::{self, Configuration, Connector, Isolation, Loaded, Services};
 use crate::envelope::Limits;
 use crate::events::Events;
-use crate::oauth::Authorization;
-use crate::settings::Environment;
+use crate::oauth::{Authorization, Overrides};
 use crate::tasks::Tasks;
 use crate::workspace::packet::raw;
 use crate::workspace::{Identity, Link};
@@ -37,8 +36,8 @@ pub struct Prepared {
     pub events: Events,
     /// Who it is.
     pub identity: Identity,
-    /// Where the OAuth client may be set.
-    pub environment: Arc<Environment>,
+    /// What the environment says of its OAuth.
+    pub oauth: Overrides,
 }
 
 /// A version that answers calls.
@@ -60,9 +59,8 @@ impl Version {
         former: Option<&Self>,
         cut_off: CancellationToken,
     ) -> Self {
-        let Prepared {
-            loaded, configuration, broker, limits, isolation, events, environment, ..
-        } = prepared;
+        let Prepared { loaded, configuration, broker, limits, isolation, events, oauth, .. } =
+            prepared;
         let Dispatcher { id, link, keys, .. } = place;
         let manifest = loaded.manifest.clone();
         let broker = Arc::new(match former {
@@ -72,7 +70,7 @@ impl Version {
         let services = services(&broker, link);
         let to_workspace = Some((link.clone(), keys.clone()));
         let authorization =
-            Authorization::new(id.clone(), &manifest, &environment, broker.clone(), to_workspace);
+            Authorization::new(id.clone(), &manifest, oauth, broker.clone(), to_workspace);
         let settings = connector::Settings {
             id: id.clone(),
             services,

@@ -94,11 +94,7 @@ impl ConnectorSettings {
         environment: &Environment,
         shared: &Shared,
     ) -> anyhow::Result<Setup> {
-        let credentials = self.credentials(manifest, environment);
-        let credentials = match &self.file {
-            Some(file) => credentials.with_context(|| file.display().to_string())?,
-            None => credentials?,
-        };
+        let credentials = self.of_file(self.credentials(manifest, environment))?;
         let Shared { traffic, events, tokens } = shared.clone();
         Ok(Setup {
             component,
@@ -107,10 +103,18 @@ impl ConnectorSettings {
             store: tokens.store(&credentials, environment)?,
             credentials,
             network: self.network(environment)?,
-            identities: self.identities()?,
+            identities: self.of_file(self.identities())?,
             traffic,
             events,
         })
+    }
+
+    /// Names the settings file in an error.
+    fn of_file<T>(&self, read: anyhow::Result<T>) -> anyhow::Result<T> {
+        match &self.file {
+            Some(file) => read.with_context(|| file.display().to_string()),
+            None => read,
+        }
     }
 
     /// The folder that files named in the settings are found in.
@@ -121,14 +125,16 @@ impl ConnectorSettings {
     fn network(&self, environment: &Environment) -> anyhow::Result<Network> {
         let settings = self.network.clone().unwrap_or_default();
         let variable = |name: &str| environment.get(name).map(str::to_owned);
-        settings.resolve(self.folder(), &variable)
+        let network = settings.resolve(self.folder(), &variable);
+        // Without the table it is the environment that is wrong.
+        if self.network.is_some() { self.of_file(network) } else { network }
     }
 
     fn identities(&self) -> anyhow::Result<HashMap<ClientCertificate, Arc<ClientIdentity>>> {
         let mut identities = HashMap::new();
-        for files in self.policy.client_certificates() {
+        for (grant, files) in self.policy.client_certificates() {
             let identity = ClientIdentity::from_pem_files(&files.certificate, &files.key)
-                .context("client-certificate of a [[grant]]")?;
+                .with_context(|| format!("client-certificate of {grant}"))?;
             identities.insert(files.clone(), Arc::new(identity));
         }
         Ok(identities)

@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use secrecy::ExposeSecret as _;
 
 use super::embedded::Joining;
-use super::process::Process;
+use super::process::{Contested, Process};
 use super::settings::{ConnectorSettings, Origin};
 use super::watch::Print;
 use super::{tell_asks, tell_mode};
@@ -18,7 +18,8 @@ use crate::dispatch::{self, Prepared};
 use crate::envelope::Limits;
 use crate::events::Component;
 use crate::local::{Hosted, Hosting};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, OAUTH_CLIENT};
+use crate::oauth::Overrides;
 use crate::settings::Platform;
 use crate::workspace::keys::KeyPair;
 use crate::workspace::{Identity, LinkSettings};
@@ -30,6 +31,10 @@ pub(super) struct Candidate {
     pub digest: Arc<str>,
     /// Whether it has a registration token of its own.
     has_token: bool,
+    /// Whether its OAuth client, or a part of it, is set for it alone.
+    has_client: bool,
+    /// The file that names it.
+    path: PathBuf,
     name: Option<String>,
     deployment: Option<String>,
     loaded: Loaded,
@@ -78,10 +83,15 @@ pub(super) async fn read(origin: &Origin) -> (Seen, anyhow::Result<ConnectorSett
 
 impl Candidate {
     /// Loads a connector and checks all that is said of it.
-    pub async fn load(settings: ConnectorSettings, process: Arc<Process>) -> anyhow::Result<Self> {
+    pub async fn load(
+        path: PathBuf,
+        mut settings: ConnectorSettings,
+        process: Arc<Process>,
+    ) -> anyhow::Result<Self> {
         let loaded = settings.load(&process.loader).await?;
+        settings.fields.variables.append(&mut process.variables.all());
         // Values and keys may lie in files, and those on a slow network.
-        let check = move || Self::check(settings, loaded, &process);
+        let check = move || Self::check(path, settings, loaded, &process);
         tokio::task::spawn_blocking(check).await.context("checking its settings crashed")?
     }
 
@@ -90,8 +100,13 @@ impl Candidate {
     pub fn claim(&self, origin: &Origin, process: &Process) -> anyhow::Result<()> {
         let Standing { id, platform, .. } = &self.standing;
         if platform.is_some() && !self.has_token {
-            let taken = process.token.take(&origin.path);
-            taken.with_context(|| origin.path.display().to_string())?;
+            process.token.take(&origin.path).map_err(|Contested(many)| {
+                anyhow!(
+                    "{}: a registration token belongs to one connector, and the one of the environment \
+                     is for {many}; give each its own with `token` in [workspace] of its settings file",
+                    origin.path.display()
+                )
+            })?;
         }
         tell_asks(id, &self.manifest);
         tell_mode(id, &self.broker.policy);
@@ -99,6 +114,7 @@ impl Candidate {
     }
 
     fn check(
+        path: PathBuf,
         settings: ConnectorSettings,
         loaded: Loaded,
         process: &Process,
@@ -125,6 +141,8 @@ impl Candidate {
         }
         Ok(Self {
             has_token: own.has_token(),
+            has_client: OAUTH_CLIENT.iter().any(|key| configuration.value(key).is_some()),
+            path,
             standing: Standing { id, platform, keys },
             digest: loaded.digest.clone(),
             manifest,
@@ -156,9 +174,37 @@ impl Candidate {
         Hosted { id: self.standing.id.to_string(), manifest: self.manifest.clone() }
     }
 
+    /// Whether an OAuth client of the environment could be for it.
+    pub fn may_want_client(&self) -> bool {
+        self.manifest.oauth.is_some() && !self.has_client
+    }
+
+    /// What the environment says of its OAuth. Its client id and secret are for one connector: each
+    /// chooses itself where it sends them.
+    fn oauth(&self, process: &Process) -> Overrides {
+        let overrides = Overrides::of(&process.environment);
+        if self.manifest.oauth.is_none() || !overrides.has_client() {
+            return overrides;
+        }
+        let Err(why) = process.check_client_is_for(&self.path, self.has_client) else {
+            return overrides;
+        };
+        // A part that it lacks would have been another one's.
+        if !self.has_client {
+            tracing::warn!(
+                connector = &*self.standing.id,
+                "OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET of the environment are for one connector, and \
+                 {why}, so this one does not get them; give it its own client in its connector.toml, as \
+                 [config] clientId = \"…\" and clientSecret = {{ env = \"NAME\" }}"
+            );
+        }
+        overrides.without_client()
+    }
+
     /// What a dispatcher needs.
     pub fn prepared(self, keys: Option<&KeyPair>, process: &Process) -> Prepared {
         Prepared {
+            oauth: self.oauth(process),
             identity: self.identity(keys),
             loaded: self.loaded,
             configuration: self.configuration,
@@ -166,7 +212,6 @@ impl Candidate {
             limits: self.limits,
             isolation: self.isolation,
             events: process.shared.events.clone(),
-            environment: process.environment.clone(),
         }
     }
 

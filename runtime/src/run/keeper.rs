@@ -1,6 +1,7 @@
 //! Keeps one connector running: starts it, lets new versions take over, and starts it again after a
 //! pause when something went wrong. What happens to it happens to no other.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,11 @@ impl Keeper {
         Self { process, origin, watch, may_move }
     }
 
+    /// The file that names the connector.
+    pub fn path(&self) -> &Path {
+        &self.origin.path
+    }
+
     /// Reads, loads and checks the connector as it is now.
     pub async fn load(&self) -> anyhow::Result<Candidate> {
         let (seen, settings) = candidate::read(&self.origin).await;
@@ -59,8 +65,9 @@ impl Keeper {
         let load = async {
             let settings = settings?;
             let Self { process, origin, .. } = self;
-            process.token.note(&origin.path, settings.workspace.has_token());
-            let candidate = apart(Candidate::load(settings, process.clone())).await?;
+            process.note(&origin.path, &settings);
+            let load = Candidate::load(origin.path.clone(), settings, process.clone());
+            let candidate = apart(load).await?;
             candidate.claim(origin, process)?;
             Ok(candidate)
         };
@@ -183,7 +190,7 @@ async fn apart<T: Send + 'static>(
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.process.token.forget(&self.origin.path);
+        self.process.forget(&self.origin.path);
     }
 }
 

@@ -1,6 +1,6 @@
 //! One connector as the operator describes it: component, settings file and flags in one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use crate::broker::{CredentialSettings, NetworkSettings, Policy};
 use crate::connector::{self, Configuration, Isolation, Loaded, Loader};
 use crate::envelope::Limits;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, OAUTH_CLIENT};
 use crate::settings::accepted::Accepted;
 use crate::settings::file::Source;
 use crate::settings::{self, Assignment, Environment, WorkspaceSettings};
@@ -53,6 +53,16 @@ pub struct Fields {
     pub revealed: Vec<String>,
     /// The keys of secrets that the settings file says something of.
     pub secrets: Vec<String>,
+    /// The variables that settings files take something from, this one's and those of others in the
+    /// same process. A line of `.env` under such a name is for that, and fills no field by itself.
+    pub variables: BTreeSet<String>,
+}
+
+impl Fields {
+    /// Whether the settings file sets the connector's OAuth client, or a part of it.
+    pub fn has_client(&self) -> bool {
+        OAUTH_CLIENT.iter().any(|key| self.sources.contains_key(*key))
+    }
 }
 
 impl ConnectorSettings {

@@ -89,7 +89,7 @@ impl Supervisor {
 
     async fn look_anew(&mut self) -> BTreeSet<PathBuf> {
         let found = self.look().await;
-        self.note_tokens(&found).await;
+        self.note_settings(&found).await;
         found
     }
 
@@ -114,16 +114,19 @@ impl Supervisor {
         files
     }
 
-    /// Before the first of them begins, it must be known how many want the token of the environment.
-    async fn note_tokens(&self, found: &BTreeSet<PathBuf>) {
+    /// Before the first of them begins, it must be known what each of them has of its own, and which
+    /// variables are for it.
+    async fn note_settings(&self, found: &BTreeSet<PathBuf>) {
         let new = found.iter().filter(|path| !self.running.contains_key(*path));
         let origins: Vec<_> = new.map(|path| (self.read)(path)).collect();
         let process = self.process.clone();
         let noting = tokio::task::spawn_blocking(move || {
             for Origin { path, read } in origins {
                 // What cannot be read is told by its keeper.
-                let has_own = read().map_or(true, |settings| settings.workspace.has_token());
-                process.token.note(&path, has_own);
+                match read() {
+                    Ok(settings) => process.note(&path, &settings),
+                    Err(_) => process.forget(&path),
+                }
             }
         });
         let _ = noting.await;

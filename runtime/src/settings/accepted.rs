@@ -9,7 +9,7 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::covers;
-use crate::connector::secret_fields;
+use crate::connector::{plain_fields, secret_fields};
 use crate::manifest::{Credential, Manifest};
 use crate::printable::printable;
 
@@ -25,6 +25,8 @@ pub struct Asks {
     pub oauth_scopes: Vec<String>,
     /// The configuration fields that hold secrets.
     pub secrets: Vec<String>,
+    /// The configuration fields that it reads as they are.
+    pub plain_fields: Vec<String>,
     /// The credentials that it declares, each once for every origin that it may go to.
     pub credentials: Vec<String>,
     /// The interfaces that it imports.
@@ -47,6 +49,9 @@ pub struct Accepted {
     oauth_scopes: Vec<String>,
     #[serde(default)]
     secrets: Vec<String>,
+    /// None in a table that was written when only secret fields were. Nobody looked at these then, so
+    /// none of them is accepted.
+    plain_fields: Option<Vec<String>>,
     #[serde(default)]
     credentials: Vec<String>,
     #[serde(default)]
@@ -59,6 +64,7 @@ impl Asks {
         let mut asks = Self {
             origins: manifest.asks.iter().map(|ask| ask.origin.clone()).collect(),
             secrets: secret_fields(manifest).collect(),
+            plain_fields: plain_fields(manifest).collect(),
             credentials: manifest.credentials.iter().flat_map(credential_at_origins).collect(),
             imports: imports.to_vec(),
             ..Self::default()
@@ -81,6 +87,7 @@ impl Asks {
             oauth_urls: missing(&self.oauth_urls, &other.oauth_urls, |asked, known| asked == known),
             oauth_scopes: missing_words(&self.oauth_scopes, &other.oauth_scopes),
             secrets: missing(&self.secrets, &other.secrets, |asked, known| asked == known),
+            plain_fields: missing(&self.plain_fields, &other.plain_fields, |a, known| a == known),
             credentials: missing(&self.credentials, &other.credentials, covers_credential),
             // A newer toolchain names newer versions of the same interfaces, which can do no more
             // here.
@@ -102,12 +109,13 @@ impl Asks {
         lists.flat_map(|(what, list)| list.iter().map(move |one| line(what, one))).collect()
     }
 
-    fn lists(&self) -> [(&'static str, &[String]); 6] {
+    fn lists(&self) -> [(&'static str, &[String]); 7] {
         [
             ("origin", &self.origins),
             ("OAuth URL", &self.oauth_urls),
             ("OAuth scope", &self.oauth_scopes),
             ("secret", &self.secrets),
+            ("plain field", &self.plain_fields),
             ("credential", &self.credentials),
             ("import", &self.imports),
         ]
@@ -155,16 +163,33 @@ fn interface(import: &str) -> &str {
 impl Accepted {
     /// All that a version asks for.
     pub fn of(version: &str, digest: String, asks: Asks) -> Self {
-        let Asks { origins, oauth_urls, oauth_scopes, secrets, credentials, imports } = asks;
-        let version = version.to_owned();
-        Self { version, digest, origins, oauth_urls, oauth_scopes, secrets, credentials, imports }
+        let Asks { origins, oauth_urls, oauth_scopes, secrets, plain_fields, credentials, imports } =
+            asks;
+        Self {
+            version: version.to_owned(),
+            digest,
+            origins,
+            oauth_urls,
+            oauth_scopes,
+            secrets,
+            plain_fields: Some(plain_fields),
+            credentials,
+            imports,
+        }
     }
 
     /// What was accepted.
     pub fn asks(&self) -> Asks {
         let own = self.clone();
-        let Self { origins, oauth_urls, oauth_scopes, secrets, credentials, imports, .. } = own;
-        Asks { origins, oauth_urls, oauth_scopes, secrets, credentials, imports }
+        Asks {
+            origins: own.origins,
+            oauth_urls: own.oauth_urls,
+            oauth_scopes: own.oauth_scopes,
+            secrets: own.secrets,
+            plain_fields: own.plain_fields.unwrap_or_default(),
+            credentials: own.credentials,
+            imports: own.imports,
+        }
     }
 
     /// Refuses a connector that asks for more.
@@ -190,6 +215,10 @@ impl Accepted {
         for line in more.lines() {
             // Writing to a String cannot fail.
             let _ = write!(text, "\n  {line}");
+        }
+        if self.plain_fields.is_none() && !more.plain_fields.is_empty() {
+            text += "\n[accepted] was written when it did not hold plain fields, whose values the connector \
+                     reads as they are; accept it again if it may read these";
         }
         bail!(
             "{text}\nlook at it with `aloma-wasm policy diff {settings} {component}`, accept it with \
@@ -250,6 +279,7 @@ impl Accepted {
             ("oauth-urls", &asks.oauth_urls),
             ("oauth-scopes", &asks.oauth_scopes),
             ("secrets", &asks.secrets),
+            ("plain-fields", &asks.plain_fields),
             ("credentials", &asks.credentials),
             ("imports", &asks.imports),
         ] {
@@ -310,6 +340,7 @@ mod tests {
         let asks = Asks {
             origins: list(&["https://a.example", "{{BASE_URL}}"]),
             secrets: list(&["API_KEY"]),
+            plain_fields: list(&["BASE_URL"]),
             ..Asks::default()
         };
         Accepted::of("1.0.0", "sha256:00".into(), asks)
@@ -327,6 +358,9 @@ oauth-scopes = []
 secrets = [
     "API_KEY",
 ]
+plain-fields = [
+    "BASE_URL",
+]
 credentials = []
 imports = []
 "#;
@@ -337,7 +371,8 @@ imports = []
             origins: list(&["https://*.a.example", "https://b.example", "{{URL}}"]),
             oauth_urls: list(&["https://id.example/authorize", "https://id.example/token"]),
             oauth_scopes: list(&["read"]),
-            secrets: list(&["KEY"]),
+            secrets: list(&["KEY", "PASSWORD"]),
+            plain_fields: list(&["URL", "REGION"]),
             credentials: list(&[
                 "api (bearer of KEY) for https://*.a.example",
                 "api (bearer of KEY) for {{URL}}",
@@ -349,6 +384,7 @@ imports = []
             oauth_urls: list(&["https://id.example/authorize", "https://id.example/v2/token"]),
             oauth_scopes: list(&["read", "write", "write"]),
             secrets: list(&["TOKEN", "KEY"]),
+            plain_fields: list(&["URL", "PASSWORD"]),
             credentials: list(&[
                 "api (bearer of KEY) for https://x.a.example",
                 "api (bearer of KEY) for https://b.example",
@@ -362,6 +398,7 @@ imports = []
             "OAuth URL https://id.example/v2/token",
             "OAuth scope write",
             "secret TOKEN",
+            "plain field PASSWORD",
             "credential api (bearer of KEY) for https://b.example",
             "credential api (bearer of TOKEN) for {{URL}}",
             "import wasi:http/outgoing-handler@0.2.6",
@@ -370,6 +407,8 @@ imports = []
             "origin https://*.a.example",
             "origin https://b.example",
             "OAuth URL https://id.example/token",
+            "secret PASSWORD",
+            "plain field REGION",
             "credential api (bearer of KEY) for https://*.a.example",
             "credential api (bearer of KEY) for {{URL}}",
             "import aloma:connector/http@0.1.0",
@@ -377,6 +416,37 @@ imports = []
         assert_eq!(new.beyond(&old).lines(), more);
         assert_eq!(old.beyond(&new).lines(), less);
         assert!(new.beyond(&new).is_empty());
+    }
+
+    /// A version that declared a secret field plain once asked for nothing more, and read the secret.
+    #[test]
+    fn a_secret_that_becomes_plain_is_more() {
+        let field = |plain: bool| serde_json::json!({"key": "API_KEY", "name": "key", "type": "line", "optional": true, "plain": plain});
+        let manifest = |plain: bool| -> Manifest {
+            let text = serde_json::json!({
+                "name": "test", "version": "1", "asks": [], "actions": [], "fields": [field(plain)],
+            });
+            serde_json::from_value(text).expect("a manifest")
+        };
+        let check = |accepted: &Accepted, plain: bool| {
+            let checked =
+                accepted.check(&manifest(plain), &[], Path::new("x.wasm"), Path::new("x.toml"));
+            checked.map_err(|error| error.to_string())
+        };
+        let accepted = Accepted::of("1", "sha256:00".into(), Asks::of(&manifest(false), &[]));
+        check(&accepted, false).expect("the same");
+        let told = check(&accepted, true).expect_err("it would read the secret");
+        assert!(told.contains("\n  plain field API_KEY\n"), "{told}");
+        assert!(!told.contains("was written when"), "{told}");
+
+        // As it was written before it held plain fields.
+        let text = "version = '1'\ndigest = ''\nsecrets = ['API_KEY']\n";
+        let older: Accepted = toml::from_str(text).expect("a table");
+        check(&older, false).expect("it has no plain field");
+        let told = check(&older, true).expect_err("nobody has looked at plain fields");
+        for part in ["plain field API_KEY", "was written when", "policy accept x.toml x.wasm"] {
+            assert!(told.contains(part), "{told}");
+        }
     }
 
     #[test]

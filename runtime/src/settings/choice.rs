@@ -48,9 +48,11 @@ pub fn choose(files: &[PathBuf], from: From<'_>) -> anyhow::Result<Vec<Choice>> 
     let beside = match from {
         From::Named(path) => Some(path.to_owned()),
         From::Nowhere => None,
+        // Settings files that are named themselves have nothing to do with the one that lies there.
+        From::Folder(_) if components == 0 => None,
         From::Folder(folder) => Some(folder.join(FILE_NAME)).filter(|path| path.exists()),
     };
-    if let Some(path) = beside.as_ref().filter(|_| components > 0 && files.len() > 1) {
+    if let Some(path) = beside.as_ref().filter(|_| files.len() > 1) {
         bail!(
             "{} is for one connector, and several are named; name a settings file for each, with its \
              `component`, or leave it out with --no-settings",
@@ -141,6 +143,32 @@ mod tests {
             std::fs::write(folder.path().join(name), "").expect("a file");
         }
         folder
+    }
+
+    #[test]
+    fn a_file_that_anybody_can_write_to_is_read_only_where_it_is_named() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder =
+            folder(&[("connector.toml", "a.wasm"), ("x.toml", "a.wasm")], &["a.wasm", "b.wasm"]);
+        let at = |name: &str| folder.path().join(name);
+        for name in ["connector.toml", "x.toml"] {
+            let everybody = std::fs::Permissions::from_mode(0o666);
+            std::fs::set_permissions(at(name), everybody).expect("permissions");
+        }
+        let (unasked, named) = (From::Folder(folder.path()), at("connector.toml"));
+        let told = choose(&[at("a.wasm")], unasked).expect_err("nobody named it").to_string();
+        assert!(
+            told.contains("can be written by everybody") && told.contains("--settings"),
+            "{told}"
+        );
+        for (file, from) in [
+            ("a.wasm", From::Named(&named)),
+            ("a.wasm", From::Nowhere),
+            ("connector.toml", unasked),
+            ("x.toml", unasked),
+        ] {
+            choose(&[at(file)], from).unwrap_or_else(|error| panic!("{file}: {error}"));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod explain;
 mod named;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
 use std::ops::RangeInclusive;
@@ -62,6 +62,8 @@ pub struct File {
     pub accepted: Option<Accepted>,
     /// The files that it takes something from, beside the component.
     pub named: Vec<PathBuf>,
+    /// The variables that it takes something from.
+    pub variables: BTreeSet<String>,
 }
 
 /// What is said of one secret field.
@@ -135,6 +137,7 @@ impl File {
             limits: written.limits,
             accepted: written.accepted,
             named: named::files(text, folder),
+            variables: named::variables(text),
         };
         file.check().with_context(|| path.display().to_string())?;
         Ok(file)

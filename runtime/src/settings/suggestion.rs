@@ -10,13 +10,13 @@ use std::fmt::Write as _;
 use std::io::{BufRead, Read as _};
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use url::{Host, Url};
 
 use self::prefixes::Prefixes;
-use crate::broker::is_special;
+use crate::broker::{is_credential_name, is_special};
 use crate::printable::printable;
 
 /// Bytes of one line of a recording. A record has one or two kB.
@@ -29,10 +29,25 @@ const ORIGINS: usize = 1000;
 #[derive(Debug, Default)]
 pub struct Suggestion {
     connectors: BTreeSet<String>,
-    origins: BTreeMap<String, Wanted>,
+    origins: BTreeMap<String, AtOrigin>,
+    /// Lines that are no JSON, and what was wrong with the first of them.
+    unreadable: usize,
+    fault: Option<anyhow::Error>,
+    /// Events that were not recorded.
+    lost: u64,
 }
 
 /// What was requested of one origin.
+#[derive(Debug, Default)]
+struct AtOrigin {
+    all: Wanted,
+    /// The same, by the credential that was added. What was not let through is with those without one.
+    parts: BTreeMap<Option<String>, Wanted>,
+    /// What was added to requests that were let through.
+    credentials: BTreeSet<Option<String>>,
+}
+
+/// What a grant is wanted for.
 #[derive(Debug, Default)]
 struct Wanted {
     methods: BTreeSet<String>,
@@ -61,6 +76,7 @@ struct Line {
     method: Option<String>,
     url: Option<String>,
     decision: Option<Decision>,
+    credential: Option<String>,
     status: Option<u16>,
     error: Option<String>,
     /// How often it was sent, or what became of each time.
@@ -68,6 +84,8 @@ struct Line {
     attempts: Value,
     #[serde(default)]
     hops: Vec<String>,
+    /// How many were lost, where that is what the line says.
+    count: Option<u64>,
 }
 
 /// What the policy said. One key is there; none of them in a recording of another version.
@@ -79,10 +97,12 @@ struct Decision {
 }
 
 impl Suggestion {
-    /// Reads a recording: a JSON object a line. Of several connectors only one can be meant.
+    /// Reads a recording: a JSON object a line. Of several connectors only one can be meant. A line that
+    /// is no JSON is left out: a process that was killed may have left half a line.
     ///
     /// # Errors
-    /// When a line is no record; names its number.
+    /// When a line is something else than a record, or nothing is there of what is asked for; names the
+    /// line's number, or the connectors that there are.
     pub fn read(mut recording: impl BufRead, only: Option<&str>) -> anyhow::Result<Self> {
         let mut suggestion = Self::default();
         for number in 1.. {
@@ -91,20 +111,42 @@ impl Suggestion {
             if read.with_context(|| format!("cannot read line {number}"))? == 0 {
                 break;
             }
-            let line = read_line(&text).with_context(|| format!("line {number}"))?;
-            if let Some(line) = line {
-                suggestion.add(&line, only).with_context(|| format!("line {number}"))?;
+            let at = || format!("line {number}");
+            match read_line(&text).with_context(at)? {
+                Read::Nothing => {}
+                Read::Request(line) => suggestion.add(&line, only).with_context(at)?,
+                Read::Lost(count) => suggestion.lost = suggestion.lost.saturating_add(count),
+                Read::Half(error) => {
+                    suggestion.unreadable += 1;
+                    suggestion.fault.get_or_insert(error.context(at()));
+                }
             }
         }
-        if only.is_none() && suggestion.connectors.len() > 1 {
-            let ids: Vec<_> = suggestion.connectors.into_iter().collect();
-            bail!(
+        suggestion.check(only)
+    }
+
+    /// Whether it is clear whose requests they are, and there are any.
+    fn check(mut self, only: Option<&str>) -> anyhow::Result<Self> {
+        let ids = || printable(&self.connectors.iter().cloned().collect::<Vec<_>>().join(", "));
+        match only {
+            _ if self.connectors.is_empty() => {
+                let none = "it has no requests; a recording is what `--record FILE` writes";
+                return Err(self.fault.take().unwrap_or_else(|| anyhow!(none)));
+            }
+            Some(only) if !self.connectors.contains(only) => bail!(
+                "it has no requests of {}, but of {}; choose one of them with --connector ID",
+                printable(only),
+                ids()
+            ),
+            None if self.connectors.len() > 1 => bail!(
                 "it has requests of {}; a settings file is for one connector: choose it with \
                  --connector ID",
-                printable(&ids.join(", "))
-            );
+                ids()
+            ),
+            Some(only) => self.connectors.retain(|id| id == only),
+            None => {}
         }
-        Ok(suggestion)
+        Ok(self)
     }
 
     fn add(&mut self, line: &Line, only: Option<&str>) -> anyhow::Result<()> {
@@ -112,10 +154,11 @@ impl Suggestion {
             bail!("it has no `method` and `url`; a recording is what `--record FILE` writes")
         };
         let connector = line.connector.clone().unwrap_or_default();
-        if only.is_some_and(|only| only != connector) {
+        let is_meant = only.is_none_or(|only| only == connector);
+        self.connectors.insert(connector);
+        if !is_meant {
             return Ok(());
         }
-        self.connectors.insert(connector);
         let Some(verdict) = verdict(line) else { return Ok(()) };
         let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_alphabetic());
         ensure!(is_method, "{method:?} is no method");
@@ -145,44 +188,102 @@ impl Suggestion {
             self.origins.len() < ORIGINS || self.origins.contains_key(&origin),
             "it has requests to more than {ORIGINS} origins; grant those that are meant by hand"
         );
-        let wanted = self.origins.entry(origin).or_default();
-        wanted.methods.insert(method.to_ascii_uppercase());
-        wanted.paths.add(&url);
-        wanted.redirects = wanted.redirects.max(line.hops.len());
-        wanted.requests += 1;
-        wanted.reported += usize::from(matches!(verdict, Verdict::Reported(_)));
-        wanted.refused += usize::from(matches!(verdict, Verdict::Refused(_)));
-        wanted.kind = wanted.kind.max(kind(&url, line, verdict));
+        let added = added(line, &url, verdict);
+        let at = self.origins.entry(origin).or_default();
+        at.credentials.extend(added.clone());
+        let part = at.parts.entry(added.flatten()).or_default();
+        for wanted in [&mut at.all, part] {
+            wanted.add(method, &url, line, verdict);
+        }
         Ok(())
     }
 
     /// The settings file.
     pub fn to_toml(&self) -> String {
-        let requests: usize = self.origins.values().map(|wanted| wanted.requests).sum();
+        let requests: usize = self.origins.values().map(|at| at.all.requests).sum();
         let who = self.connectors.iter().next().filter(|id| !id.is_empty());
         let who = who.map(|id| format!(" of {}", printable(id))).unwrap_or_default();
         let mut out = format!(
             "# Suggested from {}{who}. It shows what the connector did, not what it should do: read \
-             it before you use it.\n# component = \"connector.wasm\"\n",
+             it before you use it.\n",
             count(requests, "request")
         );
-        for (origin, wanted) in &self.origins {
-            let _ = writeln!(out, "\n{}", wanted.table(origin));
+        for gap in self.gaps() {
+            let _ = writeln!(out, "# {gap}");
+        }
+        out += "# Of several grants that a request fits, the closest sets all the terms. Where you have one \
+                for an origin,\n# widen it, or copy what a recording does not tell: attempts, \
+                timeout-seconds, client-certificate, rates.\n# component = \"connector.wasm\"\n";
+        for (origin, at) in &self.origins {
+            let _ = write!(out, "{}", at.tables(origin));
         }
         out
     }
+
+    /// What is not in it.
+    fn gaps(&self) -> impl Iterator<Item = String> {
+        let unreadable = (self.unreadable > 0).then(|| {
+            let (lines, are) = (count(self.unreadable, "line"), are(self.unreadable));
+            format!(
+                "{lines} {are} left out: no JSON, as the half line is that a process leaves which is \
+                 killed."
+            )
+        });
+        let lost = usize::try_from(self.lost).unwrap_or(usize::MAX);
+        let lost = (lost > 0).then(|| {
+            let (events, are) = (count(lost, "event"), are(lost));
+            format!(
+                "{events} {are} missing, which came faster than the recording was written: there may be \
+                 requests among them."
+            )
+        });
+        unreadable.into_iter().chain(lost)
+    }
 }
 
-fn read_line(text: &[u8]) -> anyhow::Result<Option<Line>> {
+/// What a line of a recording is.
+enum Read {
+    Nothing,
+    Request(Box<Line>),
+    Lost(u64),
+    /// No JSON.
+    Half(anyhow::Error),
+}
+
+fn read_line(text: &[u8]) -> anyhow::Result<Read> {
     ensure!((text.len() as u64) < LINE_BYTES, "it is longer than {} kB", LINE_BYTES >> 10);
     let text = text.trim_ascii();
     if text.is_empty() {
-        return Ok(None);
+        return Ok(Read::Nothing);
     }
-    let line: Line = serde_json::from_slice(text)
-        .context("it is no record; a recording is what `--record FILE` writes")?;
-    let is_request = line.kind.as_deref().is_none_or(|kind| kind == "request");
-    Ok(is_request.then_some(line))
+    let line: Line = match serde_json::from_slice(text) {
+        Ok(line) => line,
+        Err(error) => {
+            let is_data = error.is_data();
+            let error = anyhow::Error::new(error)
+                .context("it is no record; a recording is what `--record FILE` writes");
+            return if is_data { Err(error) } else { Ok(Read::Half(error)) };
+        }
+    };
+    Ok(match line.kind.as_deref() {
+        None | Some("request") => Read::Request(Box::new(line)),
+        Some("lost") => Read::Lost(line.count.unwrap_or_default()),
+        Some(_) => Read::Nothing,
+    })
+}
+
+/// The credential that a request went out with, or that it went out without one. None where it was held
+/// back, or was led there by another server and so had none anyway.
+fn added(line: &Line, url: &Url, verdict: &Verdict<'_>) -> Option<Option<String>> {
+    let own = line.url.as_deref().and_then(|own| Url::parse(own).ok())?;
+    if own.origin() != url.origin() {
+        return None;
+    }
+    let name = line.credential.as_ref().filter(|name| is_credential_name(name));
+    let was_sent =
+        line.status.is_some() || line.attempts.as_array().is_some_and(|all| !all.is_empty());
+    let is_known = name.is_some() || matches!(verdict, Verdict::Granted(_)) && was_sent;
+    is_known.then(|| name.cloned())
 }
 
 /// What was said of a request that a grant is for.
@@ -243,15 +344,44 @@ fn dialled_privately(attempts: &Value) -> bool {
     })
 }
 
+impl AtOrigin {
+    /// The grants: one, or one for each credential.
+    fn tables(&self, origin: &str) -> String {
+        let mut out = String::new();
+        if self.credentials.len() < 2 {
+            let credential = self.credentials.iter().flatten().next();
+            let _ = writeln!(out, "\n{}", self.all.table(origin, self.all.kind, credential));
+            return out;
+        }
+        out += "\n# Requests to this origin had different credentials, or none: look whether the paths keep \
+                them apart.";
+        // With the same paths the first one decides, and a request without its key would fail.
+        for (credential, wanted) in self.parts.iter().rev() {
+            let _ = writeln!(out, "\n{}", wanted.table(origin, self.all.kind, credential.as_ref()));
+        }
+        out
+    }
+}
+
 impl Wanted {
+    fn add(&mut self, method: &str, url: &Url, line: &Line, verdict: &Verdict<'_>) {
+        self.methods.insert(method.to_ascii_uppercase());
+        self.paths.add(url);
+        self.redirects = self.redirects.max(line.hops.len());
+        self.requests += 1;
+        self.reported += usize::from(matches!(verdict, Verdict::Reported(_)));
+        self.refused += usize::from(matches!(verdict, Verdict::Refused(_)));
+        self.kind = self.kind.max(kind(url, line, verdict));
+    }
+
     /// The grant and what is to be said of it.
-    fn table(&self, origin: &str) -> String {
+    fn table(&self, origin: &str, kind: Kind, credential: Option<&String>) -> String {
         let mut lines = vec![format!("# {}", self.seen())];
         let text = |text: &str| toml::Value::from(text).to_string();
         let list = |texts: &mut dyn Iterator<Item = &str>| {
             format!("[{}]", texts.map(text).collect::<Vec<_>>().join(", "))
         };
-        match self.kind {
+        match kind {
             Kind::Public => {}
             Kind::Private => lines.push(
                 "# A private address: only where the connector has business in your own network."
@@ -264,7 +394,7 @@ impl Wanted {
         let begin = lines.len();
         lines.push("[[grant]]".into());
         lines.push(format!("origin = {}", text(origin)));
-        if self.kind != Kind::Public {
+        if kind != Kind::Public {
             lines.push("private = true".into());
         }
         lines.push(format!("methods = {}", list(&mut self.methods.iter().map(String::as_str))));
@@ -273,10 +403,13 @@ impl Wanted {
             true => lines.push("# The paths have nothing in common: all are granted.".into()),
             false => lines.push(format!("paths = {}", list(&mut paths.iter().map(String::as_str)))),
         }
+        if let Some(credential) = credential {
+            lines.push(format!("credential = {}", text(credential)));
+        }
         if self.redirects > 0 {
             lines.push(format!("redirects = {}", self.redirects));
         }
-        if self.kind == Kind::Metadata {
+        if kind == Kind::Metadata {
             lines[begin..].iter_mut().for_each(|line| line.insert_str(0, "# "));
         }
         lines.join("\n")
@@ -294,6 +427,10 @@ impl Wanted {
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn are(number: usize) -> &'static str {
+    if number == 1 { "is" } else { "are" }
 }
 
 #[cfg(test)]
@@ -368,8 +505,6 @@ methods = ["GET"]
         let toml = suggest(RECORDING, None).expect("a recording");
         let file = File::parse(&toml, Path::new("connector.toml")).expect(&toml);
         assert_eq!(file.grants.len(), 6);
-        let nothing = suggest("", None).expect("no requests");
-        assert!(File::parse(&nothing, Path::new("connector.toml")).is_ok(), "{nothing}");
     }
 
     #[test]
@@ -388,6 +523,8 @@ methods = ["GET"]
             ("{}", "line 1: it has no `method` and `url`"),
             ("\n\nnot JSON", "line 3: it is no record; a recording is what `--record FILE` writes"),
             ("[1]", "line 1: it is no record"),
+            ("", "it has no requests; a recording is what `--record FILE` writes"),
+            ("{\"kind\":\"lost\",\"count\":3}\n", "it has no requests"),
             ("{\"method\":\"GET\"}\n", "line 1: it has no `method` and `url`"),
             (
                 "{\"method\":\"G T\",\"url\":\"https://a.example\",\"status\":200}",
@@ -418,5 +555,63 @@ methods = ["GET"]
             toml.contains("https://b.example") && !toml.contains("https://a.example"),
             "{toml}"
         );
+        assert!(toml.starts_with("# Suggested from 1 request of b."), "{toml}");
+        let told = suggest(&(record("a") + &record("b")), Some("c")).expect_err("not there");
+        let told = told.to_string();
+        assert!(told.starts_with("it has no requests of c, but of a, b; "), "{told}");
+    }
+
+    /// A request as it is recorded.
+    fn granted(method: &str, url: &str, credential: Option<&str>) -> String {
+        let record = serde_json::json!({
+            "kind": "request", "connector": "users", "method": method, "url": url,
+            "decision": {"granted": "grant 1"}, "credential": credential, "status": 200,
+        });
+        format!("{record}\n")
+    }
+
+    /// Without it the suggested grant, as the closest one, once took the credential away.
+    #[test]
+    fn a_suggested_grant_has_the_credential_that_requests_had() {
+        let refused = r#"{"kind":"request","connector":"users","method":"POST","url":"https://a.example/v1/users","decision":{"refused":"POST to https://a.example is not granted; allow it in connector.toml: x"}}
+"#;
+        let with = |path: &str, credential| {
+            granted("GET", &format!("https://a.example{path}"), credential)
+        };
+        let one = with("/v1/users", Some("users-api")) + refused;
+        let toml = suggest(&one, None).expect("a recording");
+        let lines =
+            "methods = [\"GET\", \"POST\"]\npaths = [\"/v1/users\"]\ncredential = \"users-api\"\n";
+        assert!(toml.contains(lines), "{toml}");
+
+        let several = one + &with("/open", None) + &with("/v2", Some("other"));
+        let toml = suggest(&several, None).expect("a recording");
+        assert!(toml.contains("# Requests to this origin had different credentials"), "{toml}");
+        let tables: Vec<_> = toml.split("[[grant]]").skip(1).collect();
+        let [of_users, other, without] = tables.as_slice() else { panic!("{toml}") };
+        for (table, parts) in [
+            (of_users, ["[\"/v1/users\"]", "credential = \"users-api\""]),
+            (other, ["[\"/v2\"]", "credential = \"other\""]),
+            (without, ["\"/open\"", "\"POST\""]),
+        ] {
+            assert!(parts.iter().all(|part| table.contains(part)), "{parts:?}: {toml}");
+        }
+        assert!(!without.contains("credential"), "{toml}");
+    }
+
+    #[test]
+    fn half_a_line_is_left_out_and_gaps_are_told() {
+        let whole = granted("GET", "https://a.example/x", None);
+        let half = &whole[..whole.len() / 2];
+        let recording = format!("{whole}{half}\n{{\"kind\":\"lost\",\"count\":3}}\n{whole}{half}");
+        let toml = suggest(&recording, None).expect("a recording");
+        for part in
+            ["from 2 requests of users", "\n# 2 lines are left out", "\n# 3 events are missing"]
+        {
+            assert!(toml.contains(part), "it lacks {part}:\n{toml}");
+        }
+        let told = format!("{:#}", suggest(half, None).expect_err("nothing else is there"));
+        assert!(told.starts_with("line 1: it is no record"), "{told}");
+        assert!(!suggest(&whole, None).expect("a recording").contains(" left out"));
     }
 }

@@ -41,7 +41,7 @@ use crate::vault::{Scrubber, Vault};
 
 pub use assertion::Signing;
 pub(super) use endpoint::Sender;
-pub use settings::{Auth, CredentialError, CredentialSettings, Prepared};
+pub use settings::{Auth, CredentialError, CredentialSettings, Prepared, is_credential_name};
 pub use source::{Lookup, Source};
 pub use store::{DiskStore, Entry, EntryName, MemoryStore, Store, StoreError};
 pub use workspace::{OAuthClient, OnRefresh};

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
+pub use self::reader::is_credential_name;
 use self::reader::{Reader, check_name};
 use super::super::policy::Policy;
 use super::assertion::{Assertion, Signing};
@@ -369,6 +370,14 @@ mod tests {
             (
                 "type = 'basic'\nusername = 'me'\npassword = { env = 'PASS' }".into(),
                 "fields  secrets $PASS",
+            ),
+            (
+                "type = 'basic'\nusername = 'a:b'\npassword = 'x'".into(),
+                "[credentials.api]: username holds a colon",
+            ),
+            (
+                "type = 'basic'\nusername = { field = 'USER' }\npassword = 'x'".into(),
+                "fields USER secrets x",
             ),
             ("type = 'header'\nname = 'X-Key'\nvalue = 'secret'".into(), "fields  secrets secret"),
             ("type = 'query'\nname = 'key'\nvalue = 'secret'".into(), "fields  secrets secret"),

@@ -21,6 +21,8 @@ pub(super) struct Grant {
     /// None stands for all.
     pub paths: Option<Vec<Prefix>>,
     pub terms: Arc<Terms>,
+    /// The terms as they are written in connector.toml, a blank before each key.
+    pub written: Arc<str>,
 }
 
 /// How closely a grant names a request. The greatest one decides on the terms.
@@ -46,7 +48,8 @@ impl<'a> Asked<'a> {
 impl Grant {
     /// A grant of everything at an origin, as a flag gives it.
     pub fn whole(id: Arc<str>, origin: Origin, is_private: bool) -> Self {
-        Self { id, origin, is_private, methods: None, paths: None, terms: Arc::default() }
+        let (terms, written) = Default::default();
+        Self { id, origin, is_private, methods: None, paths: None, terms, written }
     }
 
     /// Whether it is for the URL's origin.
@@ -66,6 +69,20 @@ impl Grant {
     pub fn closeness(&self) -> Closeness {
         let host = self.origin.closeness();
         Closeness { host, path: 0, names_method: self.methods.is_some() }
+    }
+
+    /// The same for what is asked, too. `path` is how the path is written.
+    pub fn widened(&self, asked: &Asked<'_>, path: &str) -> Self {
+        let mut wider = self.clone();
+        if let Some(methods) = wider.methods.as_mut().filter(|_| !self.grants_method(asked.method))
+        {
+            methods.push(asked.method.clone());
+        }
+        if let Some(paths) = wider.paths.as_mut().filter(|_| !self.grants_path(&asked.path)) {
+            // A path of a URL can always be written as one; see `shown_path`.
+            paths.extend(Prefix::read(path));
+        }
+        wider
     }
 
     pub fn grants_method(&self, method: &Method) -> bool {

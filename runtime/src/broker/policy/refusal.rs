@@ -1,5 +1,6 @@
 //! What a refusal says: what was refused, the flag that would allow it, and the lines of
-//! connector.toml that would. A key that is not shown stays as it is.
+//! connector.toml that would. Where a grant is too narrow, all its lines are shown as they would have
+//! to be.
 //!
 //! These texts are part of the interface.
 
@@ -59,9 +60,11 @@ impl Refusal {
         } else {
             format!("{origin}{path}")
         };
+        // Flags grant all of an origin, so it is one of the file, and its name begins with its number.
+        let number = grant.id.split(" (").next().unwrap_or(&grant.id);
         Self(format!(
-            "{what} is not granted; allow it in connector.toml: {}",
-            wider(grant, asked, &path)
+            "{what} is not granted; allow it by {number} in connector.toml: [[grant]] {}",
+            shown(&grant.widened(asked, &path))
         ))
     }
 }
@@ -72,23 +75,7 @@ pub(super) fn grant(origin: &str, is_private: bool) -> String {
     format!("{flag} {origin}, or in connector.toml: [[grant]] origin = {}{key}", quoted(origin))
 }
 
-/// The lines of a grant that allows what is asked, too.
-fn wider(grant: &Grant, asked: &Asked<'_>, path: &str) -> String {
-    let mut text = format!("[[grant]] origin = {}", quoted(&grant.origin.to_string()));
-    if let Some(methods) = &grant.methods {
-        let asked = (!methods.contains(asked.method)).then_some(asked.method);
-        let methods = methods.iter().chain(asked).map(Method::as_str);
-        text += &format!(" methods = {}", list(methods));
-    }
-    if let Some(paths) = grant.paths.as_ref().filter(|_| !grant.grants_path(&asked.path)) {
-        let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
-        let paths = paths.iter().map(String::as_str).chain([path]);
-        text += &format!(" paths = {}", list(paths));
-    }
-    text
-}
-
-/// A grant as its lines in connector.toml would be: what it lets through, and as whom.
+/// A grant as its lines in connector.toml would be.
 pub(super) fn shown(grant: &Grant) -> String {
     let mut text = format!("origin = {}", quoted(&grant.origin.to_string()));
     if grant.is_private {
@@ -101,10 +88,7 @@ pub(super) fn shown(grant: &Grant) -> String {
         let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
         text += &format!(" paths = {}", list(paths.iter().map(String::as_str)));
     }
-    if let Some(credential) = &grant.terms.credential {
-        text += &format!(" credential = {}", quoted(credential));
-    }
-    text
+    text + &grant.written
 }
 
 /// A TOML list of texts.

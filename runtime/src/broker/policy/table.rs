@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use super::grant::Grant;
 use super::origin::{EXAMPLE, HostPattern, Origin};
 use super::path::Prefix;
+use super::refusal::quoted;
 use super::terms::{ClientCertificate, Jitter, Rate, Terms};
 use crate::broker::limits::{
     GRANT_AT_ONCE, GRANT_BODY_MIB, LONGEST_PAUSE, LONGEST_TOTAL, MOST_ATTEMPTS, MOST_REDIRECTS,
@@ -83,6 +84,7 @@ impl GrantTable {
     /// The grant. Files that it names are found in the folder; the id names it in records.
     pub(super) fn grant(&self, id: Arc<str>, folder: &Path) -> Grant {
         let table = self.0.clone();
+        let written = table.terms().into();
         let rate = table.requests_per_second.map(|per_second| Rate {
             per_second,
             burst: table.burst.unwrap_or_else(|| a_second_of(per_second)),
@@ -109,11 +111,53 @@ impl GrantTable {
             methods: table.methods,
             paths: table.paths,
             terms: Arc::new(terms),
+            written,
         }
     }
 
     pub(super) fn origin(&self) -> &Origin {
         &self.0.origin
+    }
+}
+
+impl Table {
+    /// The keys that are no part of what is let through, as they are written, a blank before each.
+    fn terms(&self) -> String {
+        let mut text = String::new();
+        let mut add = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                text += &format!(" {key} = {value}");
+            }
+        };
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().to_string());
+        let mib = |bytes: Option<usize>| bytes.map(|bytes| (bytes >> 20).to_string());
+        let path = |path: &Path| quoted(&path.to_string_lossy());
+        add("credential", self.credential.as_deref().map(quoted));
+        add("redirects", (self.redirects > 0).then(|| self.redirects.to_string()));
+        add("requests-per-second", self.requests_per_second.map(|rate| rate.to_string()));
+        add("burst", self.burst.map(|burst| burst.to_string()));
+        add("at-once", self.at_once.map(|number| number.to_string()));
+        add("queue-seconds", seconds(self.queue_seconds));
+        add("timeout-seconds", seconds(self.timeout_seconds));
+        add("attempts", self.attempts.map(|attempts| attempts.to_string()));
+        add("first-pause-seconds", seconds(self.first_pause_seconds));
+        let jitter = match self.jitter {
+            Jitter::Doubling => None,
+            Jitter::Decorrelated => Some(quoted("decorrelated")),
+        };
+        add("jitter", jitter);
+        add(
+            "idempotency-header",
+            self.idempotency_header.as_ref().map(|name| quoted(name.as_str())),
+        );
+        add("request-mib", mib(self.request_mib));
+        add("answer-mib", mib(self.answer_mib));
+        let files =
+            self.client_certificate.as_ref().map(|ClientCertificate { certificate, key }| {
+                format!("{{ certificate = {}, key = {} }}", path(certificate), path(key))
+            });
+        add("client-certificate", files);
+        text
     }
 }
 

@@ -217,7 +217,8 @@ const NARROW: &str = r#"
 #[test]
 fn a_grant_may_be_for_some_methods_and_paths() {
     let policy = of_file(NARROW);
-    let line = "allow it in connector.toml: [[grant]] origin =";
+    let line =
+        |number: usize| format!("allow it by grant {number} in connector.toml: [[grant]] origin =");
     let dots = "holds a dot segment in disguise, which is in no path that is granted; send the path \
         that is meant";
     for (request, refusal) in [
@@ -230,25 +231,29 @@ fn a_grant_may_be_for_some_methods_and_paths() {
         (
             "GET https://a.example/v1x",
             Some(format!(
-                r#"https://a.example/v1x is not granted; {line} "https://a.example" methods = ["GET", "HEAD"] paths = ["/v1/", "/health", "/v1x"]"#
+                r#"https://a.example/v1x is not granted; {} "https://a.example" methods = ["GET", "HEAD"] paths = ["/v1/", "/health", "/v1x"]"#,
+                line(1)
             )),
         ),
         (
             "POST https://a.example/v1/groups",
             Some(format!(
-                r#"POST to https://a.example is not granted; {line} "https://a.example" methods = ["GET", "HEAD", "POST"]"#
+                r#"POST to https://a.example is not granted; {} "https://a.example" methods = ["GET", "HEAD", "POST"] paths = ["/v1/", "/health"]"#,
+                line(1)
             )),
         ),
         (
             "DELETE https://a.example/v1/users/7",
             Some(format!(
-                r#"DELETE to https://a.example is not granted; {line} "https://a.example" methods = ["GET", "HEAD", "DELETE"]"#
+                r#"DELETE to https://a.example is not granted; {} "https://a.example" methods = ["GET", "HEAD", "DELETE"] paths = ["/v1/", "/health"]"#,
+                line(1)
             )),
         ),
         (
             "PUT https://a.example/v2/x*",
             Some(format!(
-                r#"https://a.example/v2/x%2A is not granted; {line} "https://*.example" paths = ["/open", "/v2/x%2A"]"#
+                r#"https://a.example/v2/x%2A is not granted; {} "https://*.example" paths = ["/open", "/v2/x%2A"]"#,
+                line(3)
             )),
         ),
         (
@@ -273,6 +278,39 @@ fn a_long_path_is_cut_at_a_segment_in_a_refusal() {
         assert!(refusal.starts_with(&start), "{refusal}");
         assert!(refusal.ends_with(&format!("paths = [\"/v1\", \"{shown}\"]")), "{refusal}");
     }
+}
+
+/// Whoever copied the lines once lost `private` and the terms.
+#[test]
+fn the_lines_of_a_refusal_are_the_whole_grant() {
+    const TERMS: &str = r#"private = true
+        methods = ["GET", "POST"]
+        paths = ["/v1/"]
+        credential = "users-api"
+        redirects = 3
+        requests-per-second = 0.5
+        burst = 20
+        at-once = 4
+        queue-seconds = 10
+        timeout-seconds = 30
+        attempts = 5
+        first-pause-seconds = 0.5
+        jitter = "decorrelated"
+        idempotency-header = "idempotency-key"
+        request-mib = 8
+        answer-mib = 9
+        client-certificate = { certificate = "c.pem", key = "keys/k.pem" }"#;
+    let origin = "http://db.internal";
+    let file =
+        format!("[[grant]]\norigin = 'https://x.example'\n[[grant]]\norigin = '{origin}'\n{TERMS}");
+    let refusal = check(&of_file(&file), &format!("GET {origin}/v2")).expect_err("not granted");
+    let terms: Vec<_> = TERMS.lines().map(str::trim).collect();
+    let wider = terms.join(" ").replace("[\"/v1/\"]", "[\"/v1/\", \"/v2\"]");
+    let expected = format!(
+        "{origin}/v2 is not granted; allow it by grant 2 in connector.toml: [[grant]] origin = \
+         \"{origin}\" {wider}"
+    );
+    assert_eq!(refusal, expected);
 }
 
 #[test]

@@ -1,7 +1,10 @@
-//! The files that a settings file names, so that a change of one of them can be noticed.
+//! What a settings file names: files, so that a change of one of them can be noticed, and variables, so
+//! that no connector gets one that is for something else.
 //!
-//! Only what stands where a path stands is one. Everything else may be a secret, and a path is shown.
+//! Only what stands where a path or a name stands is one. Everything else may be a secret, and these
+//! are shown.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -9,12 +12,18 @@ use toml::{Table, Value};
 /// The files that settings name, as they may be there.
 pub fn files(text: &str, folder: &Path) -> Vec<PathBuf> {
     let Ok(table) = toml::from_str::<Table>(text) else { return Vec::new() };
-    let sources = sources(&table).filter_map(file_of);
+    let sources = sources(&table).filter_map(|source| only(source, "file"));
     let paths = sources.chain(certificates(&table)).chain(authorities(&table));
     paths.map(|path| folder.join(path)).collect()
 }
 
-/// The places where a value may come from a file.
+/// The variables that settings take something from.
+pub fn variables(text: &str) -> BTreeSet<String> {
+    let Ok(table) = toml::from_str::<Table>(text) else { return BTreeSet::new() };
+    sources(&table).filter_map(|source| only(source, "env")).map(str::to_owned).collect()
+}
+
+/// The places where a value may come from a file or a variable.
 fn sources(table: &Table) -> impl Iterator<Item = &Value> {
     let sections = ["config", "workspace"].into_iter().filter_map(|name| table.get(name));
     let credentials = table.get("credentials").into_iter().flat_map(entries);
@@ -37,9 +46,9 @@ fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_table().into_iter().flatten().map(|(key, value)| (&**key, value))
 }
 
-/// The path of `{ file = "path" }`.
-fn file_of(source: &Value) -> Option<&str> {
-    source.as_table().filter(|table| table.len() == 1)?.get("file")?.as_str()
+/// The path of `{ file = "path" }`, the name of `{ env = "NAME" }`.
+fn only<'a>(source: &'a Value, key: &str) -> Option<&'a str> {
+    source.as_table().filter(|table| table.len() == 1)?.get(key)?.as_str()
 }
 
 #[cfg(test)]
@@ -58,6 +67,17 @@ mod tests {
         let expected = ["/etc/b", "/etc/c.pem", "/etc/ca.pem", "/etc/t", "/k.pem"];
         assert_eq!(found, expected.map(PathBuf::from));
         assert!(files("no toml", Path::new("")).is_empty());
+    }
+
+    #[test]
+    fn variables_are_found_wherever_they_stand() {
+        let text = "id = 'env'\n[config]\nA = { env = 'OF_A' }\nenv = 'hunter2'\n\
+            [credentials.x]\ntype = 'bearer'\ntoken = { env = 'OF_X' }\n\
+            [credentials.y]\ntype = 'jwt-bearer'\nclaims = { env = 'hunter2' }\n\
+            [workspace]\ntoken = { env = 'OF_US' }\n";
+        let found: Vec<_> = variables(text).into_iter().collect();
+        assert_eq!(found, ["OF_A", "OF_US", "OF_X"]);
+        assert!(variables("no toml").is_empty());
     }
 
     /// Every text under `key`, `file` and the like was once taken for a path, and paths are logged.

@@ -23,7 +23,7 @@ impl Reader<'_> {
         Ok(match settings {
             CredentialSettings::Bearer { token, .. } => Kind::Bearer(self.read("token", token)?),
             CredentialSettings::Basic { username, password, .. } => Kind::Basic {
-                username: self.read("username", username)?,
+                username: without_colon(self.read("username", username)?)?,
                 password: self.read("password", password)?,
             },
             CredentialSettings::Header { name, value, .. } => {
@@ -146,9 +146,14 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn check_name(name: &str, settings: &CredentialSettings) -> Result<(), String> {
+/// Whether a credential can have that name.
+pub fn is_credential_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if !(1..=CREDENTIAL_NAME).contains(&name.len()) || !name.bytes().all(is_fine) {
+    (1..=CREDENTIAL_NAME).contains(&name.len()) && name.bytes().all(is_fine)
+}
+
+pub(super) fn check_name(name: &str, settings: &CredentialSettings) -> Result<(), String> {
+    if !is_credential_name(name) {
         return Err(format!(
             "a credential's name has 1 to {CREDENTIAL_NAME} letters, digits, -, _ and ."
         ));
@@ -159,6 +164,17 @@ pub(super) fn check_name(name: &str, settings: &CredentialSettings) -> Result<()
             .into());
     }
     Ok(())
+}
+
+/// What comes after a colon would be taken for the password (RFC 7617, 2). A field's value is looked at
+/// when it is used.
+fn without_colon(username: Value) -> Result<Value, String> {
+    match username.known() {
+        Some(text) if text.contains(':') => {
+            Err("username holds a colon, which a user name of Basic cannot have".into())
+        }
+        _ => Ok(username),
+    }
 }
 
 fn filled(key: &str, text: &str) -> Result<String, String> {
