@@ -547,7 +547,7 @@ async fn bodies_in_which_a_secret_is_looked_for_pass_through_little_memory() {
 #[cfg(target_os = "linux")]
 #[ignore = "it moves 40 GB, which takes minutes; run it after changes to streaming"]
 async fn ten_gigabytes_pass_through_little_memory() {
-    let limits = "sent-mib = 10000\nreceived-mib = 10000\ndecoded-mib = 10000";
+    let limits = "cpu-seconds = 1000\nsent-mib = 10000\nreceived-mib = 10000\ndecoded-mib = 10000";
     let (_folder, setting) = with_limits(limits);
     move_bytes(10_000_000_000, setting).await;
 }
