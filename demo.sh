@@ -45,7 +45,7 @@ say "Starting the users API, and the connector beside it"
 "$target/debug/users-api" --listen 127.0.0.1:0 --key demo-key >"$folder/api" 2>&1 &
 api=$(address_in "$folder/api" 'http://127\.0\.0\.1:[0-9]+')
 echo "\$ users-api --key demo-key    # at $api"
-run "$aloma_wasm" run "$users" --allow-private "$api" --listen 127.0.0.1:0 --data "$folder/workspace" \
+"$aloma_wasm" run "$users" --allow-private "$api" --listen 127.0.0.1:0 --data "$folder/workspace" \
     >"$folder/page" 2>"$folder/log" &
 page=$(address_in "$folder/page" 'http://127\.0\.0\.1:[0-9]+/[^ ]*')
 workspace=${page%%/\?*}
