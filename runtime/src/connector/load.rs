@@ -178,7 +178,10 @@ fn read(path: &Path, limits: &Limits) -> anyhow::Result<Vec<u8>> {
     let most = limits.bytes(Limit::Component);
     let mut bytes = Vec::new();
     // Another kind of file could keep us waiting, or have no end.
-    ensure!(path.metadata()?.is_file(), "it is no file; give the .wasm file");
+    ensure!(
+        path.metadata()?.is_file(),
+        "it is no file; give the .wasm file, and a folder to `aloma-wasm serve`"
+    );
     let file = File::open(path)?;
     // One byte more than is accepted, so that the limit is told and not a broken end.
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;

@@ -13,8 +13,6 @@ const OTHERS: u32 = 0o077;
 /// Those that let others change something.
 const OTHERS_WRITE: u32 = 0o022;
 
-const TOKENS: &str = "tokens";
-
 pub(super) fn all(environment: &Environment) -> [Finding; 3] {
     [
         folder(
@@ -22,14 +20,7 @@ pub(super) fn all(environment: &Environment) -> [Finding; 3] {
             settings::cache_folder(environment),
             "set XDG_CACHE_HOME or HOME; without it connectors are compiled at every start",
         ),
-        with_key(
-            folder(
-                TOKENS,
-                settings::token_folder(environment),
-                "set XDG_DATA_HOME or HOME; without it OAuth tokens are lost with the process",
-            ),
-            settings::token_folder(environment),
-        ),
+        tokens(settings::token_folder(environment)),
         folder(
             "data",
             settings::data_folder(environment),
@@ -56,11 +47,14 @@ fn folder(what: &'static str, path: Option<PathBuf>, without: &str) -> Finding {
 
 /// The folder of tokens is only as good as the key in it. Where there is none it is made when it is
 /// needed.
-fn with_key(finding: Finding, path: Option<PathBuf>) -> Finding {
+fn tokens(path: Option<PathBuf>) -> Finding {
+    const WHAT: &str = "tokens";
+    let without = "set XDG_DATA_HOME or HOME; without it OAuth tokens are lost with the process";
+    let finding = folder(WHAT, path.clone(), without);
     let Some(path) = path.filter(|path| path.join(DiskStore::KEY).exists()) else { return finding };
     match DiskStore::open(&path) {
         Err(error) if finding.standing == Standing::Ok => Finding::problem(
-            TOKENS,
+            WHAT,
             error.to_string(),
             "no connector with a token of OAuth starts until then",
         ),
@@ -118,7 +112,7 @@ mod tests {
     fn the_key_of_the_tokens_must_be_private_too() {
         let base = tempfile::tempdir().expect("a folder");
         let path = base.path().join("tokens");
-        let look = || with_key(folder(TOKENS, Some(path.clone()), ""), Some(path.clone()));
+        let look = || tokens(Some(path.clone()));
         assert_eq!(look().standing, Standing::Ok);
         DiskStore::open(&path).expect("a store");
         assert_eq!(look().standing, Standing::Ok);
